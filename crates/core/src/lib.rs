@@ -1,0 +1,67 @@
+//! The words and the sockets: what every other crate of Docent agrees on.
+//!
+//! Nothing here reads a file, opens a socket or starts a thread. A *word* is a type that several
+//! rooms use ([`FileId`], [`Chunk`], [`Error`]); a *socket* is a trait with at least two
+//! implementations, ours or yours:
+//!
+//! | socket | plugs |
+//! |---|---|
+//! | [`Store`], [`Blobs`] | SQLite and a directory; memory; later a database server |
+//! | [`Index`] | BM25, exact vectors, HNSW |
+//! | [`Embedder`], [`Reranker`], [`ChatModel`] | candle on this machine, a remote endpoint, a script |
+//! | [`Tool`] | `file_search`, an application's own functions |
+//! | [`Clock`], [`IdSource`] | the system's, or a test's that stand still |
+//!
+//! ```
+//! use docent_core::{ThreadId, ErrorKind};
+//!
+//! let refused = "run_0000000000000000000000ab".parse::<ThreadId>().unwrap_err();
+//! assert_eq!(refused.kind(), ErrorKind::Invalid);
+//! ```
+
+#![warn(missing_docs)]
+
+mod clock;
+mod error;
+mod id;
+
+mod blob;
+mod store;
+mod table;
+
+mod chunk;
+mod file;
+mod filter;
+
+mod embed;
+mod index;
+mod rerank;
+
+mod chat;
+mod tool;
+
+mod crash;
+
+pub use blob::{BlobHash, BlobInfo, Blobs};
+pub use chat::{
+    ChatDelta, ChatMessage, ChatModel, ChatModels, ChatReply, ChatRequest, ChatSpec, FinishReason,
+    Passage, Profile, ResponseFormat, Role, Sampling, ToolCall, ToolChoice, ToolRequest, Usage,
+};
+pub use chunk::{Chunk, ChunkId, ChunkRange, ChunkSet, IndexedChunk, PageStart, TextHash};
+pub use clock::{Clock, IdSource, ManualClock, RandomIds, SequentialIds, SystemClock, Timestamp};
+pub use crash::crash_point;
+pub use embed::{Embedder, EmbedderSpec, Embedding, Fingerprint, InputRole, Pooling};
+pub use error::{Error, ErrorKind, Result};
+pub use file::{
+    Attributes, ChunkingStrategy, File, FileError, FileErrorCode, FileStatus, Metadata, Purpose,
+    VectorStore, VectorStoreFile, Warning,
+};
+pub use filter::{AttributeValue, Comparison, Filter};
+pub use id::{
+    AssistantId, BatchId, CallId, FileId, MessageId, RawId, RunId, StepId, ThreadId, VectorStoreId,
+};
+pub use index::{Change, ChangeKind, Hit, Index, Query, Seq};
+pub use rerank::Reranker;
+pub use store::{Direction, Encoding, Read, Row, Scan, Store, TableSpec, Write};
+pub use table::{Key, Table};
+pub use tool::{Tool, ToolContext, ToolOutput, ToolSpec};

@@ -1,0 +1,1 @@
+//! Answers: the life of assistants, threads and runs.

@@ -1,0 +1,1 @@
+//! Runs models, or asks someone who does.

@@ -1,0 +1,1 @@
+//! Hostile bytes into pages, pages into chunks.

@@ -1,0 +1,1 @@
+//! Finds passages; keeps every index level with the log.
