@@ -40,8 +40,13 @@ mod rerank;
 mod chat;
 mod tool;
 
+mod assistant;
+mod run;
+mod thread;
+
 mod crash;
 
+pub use assistant::{Assistant, AssistantTool, FileSearchOptions, FunctionTool, ToolResources};
 pub use blob::{BlobHash, BlobInfo, Blobs};
 pub use chat::{
     ChatDelta, ChatMessage, ChatModel, ChatModels, ChatReply, ChatRequest, ChatSpec, FinishReason,
@@ -62,6 +67,14 @@ pub use id::{
 };
 pub use index::{Change, ChangeKind, Hit, Index, Query, Seq};
 pub use rerank::Reranker;
+pub use run::{
+    Call, CodeOutput, ContextReport, FileSearchResult, Run, RunError, RunErrorCode, RunIncomplete,
+    RunStatus, RunStep, StepCall, StepDetails, StepStatus, Truncation,
+};
 pub use store::{Direction, Encoding, Read, Row, Scan, Store, TableSpec, Write};
 pub use table::{Key, Table};
+pub use thread::{
+    Annotation, AnnotationTarget, Attachment, AttachmentTool, Citation, Content, Message,
+    MessageIncomplete, MessageRole, MessageStatus, Thread,
+};
 pub use tool::{Tool, ToolContext, ToolOutput, ToolSpec};

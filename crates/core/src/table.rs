@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     AssistantId, BatchId, ChunkId, Direction, Encoding, Error, FileId, Fingerprint, MessageId,
-    Read, Result, RunId, Scan, Seq, StepId, TableSpec, TextHash, ThreadId, VectorStoreId, Write,
+    Read, Result, RunId, Scan, Seq, StepId, TableSpec, TextHash, ThreadId, Timestamp,
+    VectorStoreId, Write,
 };
 
 /// A table of JSON values of type `V` under keys of type `K`.
@@ -144,6 +145,17 @@ macro_rules! key_by_number {
 }
 
 key_by_number!(Seq, ChunkId);
+
+impl Key for Timestamp {
+    /// Twenty digits, so that text order is time order.
+    fn to_text(&self) -> String {
+        format!("{:020}", self.millis())
+    }
+    fn from_text(text: &str) -> Result<Self> {
+        let millis = text.parse();
+        millis.map(Self::from_millis).map_err(|_| Error::corrupt(format!("'{text}' is no time")))
+    }
+}
 
 impl<A: Key, B: Key> Key for (A, B) {
     fn to_text(&self) -> String {
