@@ -69,6 +69,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Begins a transaction; waits until no other is open. Dropping it rolls it back.
     ///
+    /// A thread that has one open is refused another ([`Internal`](crate::ErrorKind::Internal)):
+    /// it would wait for itself.
+    ///
     /// Do nothing slow while one is open: no model, no tool, no extraction.
     fn write(&self) -> Result<Box<dyn Write + '_>>;
 }
