@@ -224,3 +224,6 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,3 +165,6 @@ fn unwritable(path: &Path, error: io::Error) -> Error {
         format!("{} cannot be written; check its permissions and its disk", path.display());
     Error::unavailable(message).with_source(error)
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,3 +242,6 @@ impl Write for Transaction<'_> {
         store.committer.settle(&sealed, &store.turns)
     }
 }
+
+#[cfg(test)]
+mod tests;

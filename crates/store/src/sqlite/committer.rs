@@ -40,7 +40,8 @@ struct Line {
     writer: Option<Connection>,
     /// Sealed and not yet durable, oldest first; a group being written is still in here.
     sealed: VecDeque<Arc<Sealed>>,
-    /// How many groups have failed.
+    /// How many groups were led, and how many of them failed.
+    groups: u64,
     failures: u64,
     /// How long the last group took to write.
     pace: Duration,
@@ -73,8 +74,8 @@ impl Committer {
     const LONGEST_WAIT: Duration = Duration::from_millis(5);
 
     pub(super) fn new(path: PathBuf, writer: Connection, group_limit: usize) -> Self {
-        let sealed = VecDeque::new();
-        let line = Line { writer: Some(writer), sealed, failures: 0, pace: Duration::ZERO };
+        let (sealed, pace) = (VecDeque::new(), Duration::ZERO);
+        let line = Line { writer: Some(writer), sealed, groups: 0, failures: 0, pace };
         Self {
             path,
             group_limit,
@@ -137,9 +138,10 @@ impl Committer {
         let begun = Instant::now();
         let written = write_group(&mut writer, &group);
         let pace = begun.elapsed();
-        tracing::trace!(transactions = group.len(), ?pace, "group commit");
 
         let mut line = lock(&self.line);
+        line.groups += 1;
+        tracing::trace!(group = line.groups, transactions = group.len(), ?pace, "group commit");
         line.writer = Some(writer);
         line.pace = pace;
         let (outcome, concerned) = match written {
@@ -188,4 +190,34 @@ fn write_group(writer: &mut Connection, group: &[Arc<Sealed>]) -> rusqlite::Resu
     transaction.commit()?;
     crash_point("store.after-commit");
     Ok(())
+}
+
+/// A disk that tests can stop and mend.
+#[cfg(test)]
+impl Committer {
+    pub(super) fn with_writer<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        work(lock(&self.line).writer.as_ref().expect("no one leads"))
+    }
+
+    /// Nothing becomes durable until [`Self::mend_disk`].
+    pub(super) fn stop_disk(&self) -> Connection {
+        lock(&self.line).writer.take().expect("no one leads")
+    }
+
+    pub(super) fn mend_disk(&self, writer: Connection) {
+        lock(&self.line).writer = Some(writer);
+        self.settled.notify_all();
+    }
+
+    /// Waits until `count` drafts stand in line.
+    pub(super) fn await_line(&self, count: usize) {
+        while lock(&self.line).sealed.len() < count {
+            std::thread::yield_now();
+        }
+    }
+
+    /// How many groups were written.
+    pub(super) fn groups(&self) -> u64 {
+        lock(&self.line).groups
+    }
 }
