@@ -239,7 +239,7 @@ impl Write for Transaction<'_> {
         drop(base);
         let Some(sealed) = store.committer.line_up(draft, standing)? else { return Ok(()) };
         drop(turn);
-        store.committer.settle(&sealed, &store.turns)
+        store.committer.settle(&sealed)
     }
 }
 

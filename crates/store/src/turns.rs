@@ -11,17 +11,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A lock that knows its owner and how many want it.
+/// A lock that knows its owner.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    state: Mutex<State>,
+    owner: Mutex<Option<ThreadId>>,
     freed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    owner: Option<ThreadId>,
-    wanted_by: usize,
 }
 
 impl Turns {
@@ -31,25 +25,17 @@ impl Turns {
     /// When this thread has it already: it would wait for itself forever.
     pub(crate) fn take(&self) -> Result<Turn<'_>> {
         let this = thread::current().id();
-        let mut state = lock(&self.state);
-        if state.owner == Some(this) {
+        let mut owner = lock(&self.owner);
+        if *owner == Some(this) {
             return Err(Error::internal(
                 "this thread already has a write transaction open; commit or drop it first",
             ));
         }
-        state.wanted_by += 1;
-        while state.owner.is_some() {
-            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        while owner.is_some() {
+            owner = self.freed.wait(owner).unwrap_or_else(PoisonError::into_inner);
         }
-        state.wanted_by -= 1;
-        state.owner = Some(this);
+        *owner = Some(this);
         Ok(Turn(self))
-    }
-
-    /// Whether someone has the turn or waits for it.
-    pub(crate) fn is_wanted(&self) -> bool {
-        let state = lock(&self.state);
-        state.owner.is_some() || state.wanted_by > 0
     }
 }
 
@@ -60,7 +46,7 @@ pub(crate) struct Turn<'a>(&'a Turns);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        lock(&self.0.state).owner = None;
+        *lock(&self.0.owner) = None;
         self.0.freed.notify_one();
     }
 }
@@ -76,6 +62,5 @@ mod tests {
         assert!(turns.take().unwrap_err().to_string().contains("already"));
         drop(first);
         assert!(turns.take().is_ok());
-        assert!(!turns.is_wanted());
     }
 }
