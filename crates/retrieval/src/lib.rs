@@ -1,1 +1,34 @@
 //! Finds passages; keeps every index level with the log.
+//!
+//! [`Collections`] is all there is to see: files go in, are cut and embedded by
+//! [`process`](Collections::process), and [`search`](Collections::search) finds their passages.
+//! Behind it, one store transaction is the commit and every index follows the change log:
+//!
+//! | module | what |
+//! |---|---|
+//! | [`Collections`] | files, vector stores, the ingest journey, doctor's checks |
+//! | [`KeywordIndex`] | BM25 over Tantivy's postings, every script |
+//! | [`ExactIndex`] | vectors, by looking at all of them |
+//! | [`conformance`] | what an [`Index`](docent_core::Index) promises, as a test suite |
+//!
+//! An index is a cache: delete `indexes/` while nothing runs and only time is lost.
+
+mod collections;
+pub mod conformance;
+mod embeddings;
+mod exact;
+mod follower;
+mod fusion;
+mod keyword;
+mod language;
+mod overlap;
+mod tables;
+mod top;
+
+pub use collections::{
+    AttachOptions, CRASH_POINTS, CandidateTrace, Collections, CollectionsOptions, CollectionsParts,
+    Finding, IngestProgress, IngestStage, ListPlace, ProcessOutcome, Repair, SearchHit,
+    SearchOptions, SearchResult, StageTime, Trace, VectorIndexKind,
+};
+pub use exact::{ExactIndex, VectorShape};
+pub use keyword::{Bm25, KeywordIndex};

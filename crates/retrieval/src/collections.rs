@@ -1,0 +1,248 @@
+//! All vector stores of one library: what is in them, how it gets there, how it is found.
+
+mod attach;
+mod check;
+mod collection;
+mod files;
+mod ingest;
+mod queue;
+mod search;
+mod stores;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use docent_core::{
+    Blobs, Clock, Embedder, FileStatus, IdSource, Reranker, Result, Store, VectorStore,
+    VectorStoreFile, VectorStoreId,
+};
+use docent_ingest::Ingestor;
+
+pub use attach::AttachOptions;
+pub use check::{Finding, Repair};
+pub use ingest::{IngestProgress, IngestStage, ProcessOutcome};
+pub use search::{
+    CandidateTrace, ListPlace, SearchHit, SearchOptions, SearchResult, StageTime, Trace,
+};
+
+use crate::keyword::Bm25;
+use crate::tables::{JOBS, Job, STORE_FILES, VECTOR_STORES, required, within};
+use collection::Collection;
+use queue::Queue;
+
+/// The points at which a test may cut the power while files come in; see
+/// [`crash_point`](docent_core::crash_point).
+pub const CRASH_POINTS: &[&str] = &[
+    "ingest.after-blob",
+    "ingest.after-file",
+    "ingest.after-attach",
+    "ingest.before-chunks",
+    "ingest.after-chunks",
+    "ingest.after-embed-batch",
+    "ingest.before-completed",
+    "index.before-commit",
+    "index.after-commit",
+    "index.before-head",
+];
+
+/// What [`Collections`] is made of.
+#[derive(Debug)]
+pub struct CollectionsParts {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// The original bytes.
+    pub blobs: Arc<dyn Blobs>,
+    /// Reads and cuts files.
+    pub ingestor: Ingestor,
+    /// Makes vectors. Without one everything is found by words alone.
+    pub embedder: Option<Arc<dyn Embedder>>,
+    /// Looks again at the best candidates.
+    pub reranker: Option<Arc<dyn Reranker>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Where indexes are kept; everything below may be deleted while nothing runs.
+    pub indexes: PathBuf,
+    /// The rest.
+    pub options: CollectionsOptions,
+}
+
+/// How a library indexes.
+#[derive(Clone, Debug, Default)]
+pub struct CollectionsOptions {
+    /// Which index holds the vectors.
+    pub vector_index: VectorIndexKind,
+    /// How words are scored.
+    pub bm25: Bm25,
+}
+
+/// Which index holds the vectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VectorIndexKind {
+    /// The one that is faster at equal recall for a vector store of its size.
+    #[default]
+    Auto,
+    /// Every vector is looked at.
+    Exact,
+    /// A graph; for large stores searched without filters.
+    Hnsw,
+}
+
+/// All vector stores of one library. Several threads may use it at once.
+pub struct Collections {
+    store: Arc<dyn Store>,
+    blobs: Arc<dyn Blobs>,
+    ingestor: Ingestor,
+    embedder: Option<Arc<dyn Embedder>>,
+    reranker: Option<Arc<dyn Reranker>>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    indexes: PathBuf,
+    options: CollectionsOptions,
+    /// Vector stores whose indexes were opened: at their first use, not before.
+    open: RwLock<HashMap<VectorStoreId, Arc<Collection>>>,
+    /// One opening at a time; held while indexes catch up.
+    opening: Mutex<()>,
+    queue: Queue,
+    /// Held shared while a blob is put and its file written, so that no blob is collected between.
+    uploads: RwLock<()>,
+}
+
+impl Collections {
+    /// Opens the vector stores of a library and takes up the files that wait.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open(parts: CollectionsParts) -> Result<Self> {
+        let CollectionsParts { store, blobs, ingestor, embedder, reranker, clock, ids, .. } = parts;
+        let collections = Self {
+            store,
+            blobs,
+            ingestor,
+            embedder,
+            reranker,
+            clock,
+            ids,
+            indexes: parts.indexes,
+            options: parts.options,
+            open: RwLock::default(),
+            opening: Mutex::default(),
+            queue: Queue::default(),
+            uploads: RwLock::default(),
+        };
+        collections.take_up()?;
+        Ok(collections)
+    }
+
+    /// Queues what a former process left, and chunks that had no embedder to be embedded by.
+    fn take_up(&self) -> Result<()> {
+        let read = self.store.read()?;
+        let mut waiting = vec![];
+        for (id, vector_store) in VECTOR_STORES.all(&*read, "")? {
+            let embeds = self.embedder_for(&vector_store).is_ok();
+            for (key, file) in STORE_FILES.all(&*read, &within(id))? {
+                if file.status == FileStatus::InProgress || (embeds && awaits_vectors(&file)) {
+                    self.queue.push(key, file.chunks.is_empty());
+                    waiting.push(key);
+                }
+            }
+        }
+        waiting.retain(|key| !matches!(JOBS.get(&*read, key), Ok(Some(_))));
+        drop(read);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let mut write = self.store.write()?;
+        for key in waiting {
+            JOBS.put(&mut *write, &key, &Job { queued_at: self.clock.now() })?;
+        }
+        write.commit()
+    }
+
+    /// How many files wait for [`process`](Self::process).
+    pub fn pending(&self) -> Result<usize> {
+        Ok(JOBS.all(&*self.store.read()?, "")?.len())
+    }
+
+    /// Makes every index as durable as the store, so that the next opening has nothing to repeat.
+    pub fn flush(&self) -> Result<()> {
+        let open: Vec<Arc<Collection>> =
+            self.open.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        open.iter().try_for_each(|collection| collection.flush())
+    }
+
+    /// The indexes of `id`, opened and level with the log.
+    fn collection(&self, id: VectorStoreId) -> Result<Arc<Collection>> {
+        if let Some(collection) = self.opened(id) {
+            return Ok(collection);
+        }
+        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(collection) = self.opened(id) {
+            return Ok(collection);
+        }
+        let vector_store = required(&VECTOR_STORES, &*self.store.read()?, &id, "vector store")?;
+        let embedder = self.embedder_for(&vector_store).ok().map(|embedder| embedder.spec());
+        let path = self.indexes.join(id.to_string());
+        let collection = Collection::open(id, path, &*self.store, embedder, &self.options)?;
+        let collection = Arc::new(collection);
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        open.insert(id, Arc::clone(&collection));
+        Ok(collection)
+    }
+
+    fn opened(&self, id: VectorStoreId) -> Option<Arc<Collection>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Brings the indexes of `id` level, if they are open; others catch up when they are opened.
+    fn catch_up(&self, id: VectorStoreId) -> Result<()> {
+        self.opened(id).map_or(Ok(()), |collection| collection.catch_up(&*self.store))
+    }
+
+    /// The embedder, if `vector_store` may be embedded and searched by it; else why not.
+    fn embedder_for(&self, vector_store: &VectorStore) -> Result<&Arc<dyn Embedder>, String> {
+        let Some(embedder) = &self.embedder else { return Err("no embedder is set up".into()) };
+        let spec = embedder.spec();
+        match &vector_store.embedder {
+            Some(pinned) if *pinned != spec.fingerprint => Err(format!(
+                "{} was built with {pinned}, the embedder is {} ({} dims); set {pinned} up again, \
+                 or add the files to a new vector store",
+                vector_store.id, spec.fingerprint, spec.dims
+            )),
+            _ => Ok(embedder),
+        }
+    }
+
+    /// Reads `id`'s row in a snapshot of its own.
+    fn read_vector_store(&self, id: VectorStoreId) -> Result<VectorStore> {
+        required(&VECTOR_STORES, &*self.store.read()?, &id, "vector store")
+    }
+}
+
+impl fmt::Debug for Collections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |embedder: &Arc<dyn Embedder>| embedder.spec().name.clone();
+        f.debug_struct("Collections")
+            .field("indexes", &self.indexes)
+            .field("embedder", &self.embedder.as_ref().map(name))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether chunks of `file` have no vectors although it counts as done.
+fn awaits_vectors(file: &VectorStoreFile) -> bool {
+    file.status == FileStatus::Completed && file.embedded < file.chunks.len()
+}
+
+/// Tells `on_progress` and says whether to stop.
+fn stops(
+    on_progress: &mut dyn FnMut(IngestProgress) -> ControlFlow<()>,
+    progress: IngestProgress,
+) -> bool {
+    on_progress(progress).is_break()
+}

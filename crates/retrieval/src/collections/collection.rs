@@ -1,0 +1,98 @@
+//! One vector store's indexes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use docent_core::{EmbedderSpec, Result, Seq, Store, VectorStoreId};
+
+use super::CollectionsOptions;
+use crate::exact::{ExactIndex, VectorShape};
+use crate::follower::{Follower, Takes};
+use crate::keyword::KeywordIndex;
+use crate::tables::{LOG, LOG_ENDS, log_ends, within};
+
+#[derive(Debug)]
+pub(crate) struct Collection {
+    pub(crate) id: VectorStoreId,
+    keyword_index: Arc<KeywordIndex>,
+    vector_index: Option<Arc<ExactIndex>>,
+    followers: Vec<Follower>,
+}
+
+/// The names of the lists a search merges.
+pub(crate) const KEYWORD: &str = "keyword";
+pub(crate) const VECTOR: &str = "vector";
+
+impl Collection {
+    pub(crate) fn open(
+        id: VectorStoreId,
+        path: PathBuf,
+        store: &dyn Store,
+        embedder: Option<&EmbedderSpec>,
+        options: &CollectionsOptions,
+    ) -> Result<Self> {
+        let keyword_index = Arc::new(KeywordIndex::open(path.join("keyword"), options.bm25)?);
+        let index = Arc::clone(&keyword_index);
+        let mut followers = vec![Follower::new(KEYWORD, index, id, Takes::Words)?];
+        let mut vector_index = None;
+        if let Some(spec) = embedder {
+            let fingerprint = spec.fingerprint.clone();
+            let path = path.join(format!("vector-{fingerprint}"));
+            let shape = VectorShape { fingerprint: fingerprint.clone(), dims: spec.dims };
+            let index = Arc::new(ExactIndex::open(path, shape)?);
+            vector_index = Some(Arc::clone(&index));
+            followers.push(Follower::new(VECTOR, index, id, Takes::Vectors(fingerprint))?);
+        }
+        let collection = Self { id, keyword_index, vector_index, followers };
+        collection.trim_log(store)?;
+        collection.catch_up(store)?;
+        Ok(collection)
+    }
+
+    /// Trims the log below what every index still knew when the store was last opened.
+    fn trim_log(&self, store: &dyn Store) -> Result<()> {
+        let ends = log_ends(&*store.read()?, self.id)?;
+        let watermarks = self.followers.iter().map(|follower| follower.index.watermark());
+        let durable = watermarks.collect::<Result<Vec<Seq>>>()?.into_iter().min();
+        let durable = durable.unwrap_or_default().min(ends.last);
+        let trim_to = ends.durable.min(durable).max(ends.trimmed);
+        if (trim_to, durable) == (ends.trimmed, ends.durable) {
+            return Ok(());
+        }
+        let mut write = store.write()?;
+        let mut ends = log_ends(&*write, self.id)?;
+        for ((_, seq), _) in LOG.all(&*write, &within(self.id))? {
+            if seq > trim_to {
+                break;
+            }
+            LOG.delete(&mut *write, &(self.id, seq))?;
+        }
+        (ends.trimmed, ends.durable) = (trim_to, durable);
+        LOG_ENDS.put(&mut *write, &self.id, &ends)?;
+        write.commit()
+    }
+
+    pub(crate) fn catch_up(&self, store: &dyn Store) -> Result<()> {
+        self.followers.iter().try_for_each(|follower| follower.catch_up(store))
+    }
+
+    pub(crate) fn rebuild(&self, store: &dyn Store) -> Result<()> {
+        self.followers.iter().try_for_each(|follower| follower.rebuild(store))
+    }
+
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.followers.iter().try_for_each(|follower| follower.index.flush().map(drop))
+    }
+
+    pub(crate) fn followers(&self) -> &[Follower] {
+        &self.followers
+    }
+
+    pub(crate) fn keyword_index(&self) -> &KeywordIndex {
+        &self.keyword_index
+    }
+
+    pub(crate) fn vector_index(&self) -> Option<&ExactIndex> {
+        self.vector_index.as_deref()
+    }
+}

@@ -1,0 +1,130 @@
+//! Uploaded files: bytes as a blob, then the row that mentions them.
+
+use std::io;
+
+use docent_core::{BlobHash, File, FileId, Purpose, Result, VectorStoreId, Write, crash_point};
+
+use super::Collections;
+use crate::tables::{BLOB_FILES, FILES, STORE_FILES, VECTOR_STORES, blob_key, required};
+
+impl Collections {
+    /// Keeps all that `source` yields as a file. Durable once it returns.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read or kept.
+    pub fn create_file(
+        &self,
+        filename: &str,
+        purpose: Purpose,
+        source: &mut dyn io::Read,
+    ) -> Result<File> {
+        let _no_collection = self.uploads.read();
+        let blob = self.blobs.put(source)?;
+        crash_point("ingest.after-blob");
+        let file = File {
+            id: FileId::new(self.ids.next_id()),
+            filename: base_name(filename),
+            bytes: blob.bytes,
+            hash: blob.hash,
+            purpose,
+            created_at: self.clock.now(),
+        };
+        let mut write = self.store.write()?;
+        FILES.put(&mut *write, &file.id, &file)?;
+        BLOB_FILES.put(&mut *write, &blob_key(&file), &file.id)?;
+        write.commit()?;
+        crash_point("ingest.after-file");
+        Ok(file)
+    }
+
+    /// The file `id`.
+    ///
+    /// # Errors
+    /// [`NotFound`](docent_core::ErrorKind::NotFound) when there is none.
+    pub fn file(&self, id: FileId) -> Result<File> {
+        required(&FILES, &*self.store.read()?, &id, "file")
+    }
+
+    /// Every file, oldest first.
+    pub fn files(&self) -> Result<Vec<File>> {
+        let files = FILES.all(&*self.store.read()?, "")?;
+        Ok(files.into_iter().map(|(_, file)| file).collect())
+    }
+
+    /// The files with these bytes, oldest first.
+    pub fn files_with(&self, hash: BlobHash) -> Result<Vec<File>> {
+        let read = self.store.read()?;
+        let ids = BLOB_FILES.all(&*read, &format!("{hash}/"))?;
+        ids.into_iter().map(|(_, id)| required(&FILES, &*read, &id, "file")).collect()
+    }
+
+    /// The original bytes of the file `id`.
+    ///
+    /// # Errors
+    /// [`NotFound`](docent_core::ErrorKind::NotFound) when there is no such file.
+    pub fn open_file(&self, id: FileId) -> Result<Box<dyn io::Read + Send>> {
+        self.blobs.open(self.file(id)?.hash)
+    }
+
+    /// Forgets the file `id`: it leaves every vector store in the same transaction, and its bytes
+    /// go when no other file has them. Says whether there was such a file.
+    ///
+    /// Embeddings of its text stay, for the same text in another file, until
+    /// [`check`](Self::check) finds that no chunk has it.
+    pub fn delete_file(&self, id: FileId) -> Result<bool> {
+        let mut write = self.store.write()?;
+        let Some(file) = FILES.get(&*write, &id)? else { return Ok(false) };
+        let left = self.leave_all(&mut *write, id)?;
+        FILES.delete(&mut *write, &id)?;
+        BLOB_FILES.delete(&mut *write, &blob_key(&file))?;
+        write.commit()?;
+        for store in left {
+            self.queue.remove((store, id));
+            self.catch_up(store)?;
+        }
+        self.collect_blob(file.hash)?;
+        Ok(true)
+    }
+
+    fn leave_all(&self, write: &mut dyn Write, id: FileId) -> Result<Vec<VectorStoreId>> {
+        let mut left = vec![];
+        for (store, _) in VECTOR_STORES.all(&*write, "")? {
+            if STORE_FILES.get(&*write, &(store, id))?.is_some() {
+                self.leave(write, store, id)?;
+                left.push(store);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Deletes a blob no file mentions. While an upload is under way, which may be of these very
+    /// bytes, it is left to [`check`](Self::check).
+    fn collect_blob(&self, hash: BlobHash) -> Result<()> {
+        let Ok(_no_upload) = self.uploads.try_write() else { return Ok(()) };
+        if self.files_with(hash)?.is_empty() {
+            self.blobs.delete(hash)?;
+        }
+        Ok(())
+    }
+}
+
+/// The last part of a path of either kind of system, of a length a file system could have.
+fn base_name(filename: &str) -> String {
+    let name = filename.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name: String = name.chars().filter(|c| !c.is_control()).take(255).collect();
+    if name.is_empty() { "unnamed".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base_name;
+
+    #[test]
+    fn a_file_is_named_without_its_folders() {
+        for (given, kept) in
+            [("a/b/c.pdf", "c.pdf"), (r"C:\x\手册.pdf", "手册.pdf"), ("x/", "unnamed")]
+        {
+            assert_eq!(base_name(given), kept);
+        }
+    }
+}

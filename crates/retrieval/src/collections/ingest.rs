@@ -1,0 +1,414 @@
+//! The journey of a waiting file: read, committed (found by words from then on), embedded, done.
+//!
+//! Every step ends in one transaction, and the next begins from what the store says, so a killed
+//! process goes on at the step it was in: at the chunks of a file, or at the batch of embeddings.
+//! Files are read before any is embedded, because embedding is nearly all of the time and words
+//! alone already find them.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use docent_core::{
+    ChunkId, ChunkRange, Embedder, Embedding, Error, ErrorKind, FileError, FileErrorCode, FileId,
+    FileStatus, IndexedChunk, InputRole, Result, TextHash, VectorStoreFile, VectorStoreId, Warning,
+    Write, crash_point,
+};
+use docent_ingest::Prepared;
+
+use super::queue::{Claim, JobKey};
+use super::{Collections, stops};
+use crate::embeddings;
+use crate::tables::{
+    CHUNKS, FILES, JOBS, LogEntry, STORE_FILES, VECTOR_STORES, chunks_of, log, log_ends, required,
+};
+
+/// Chunks embedded in one go: what a killed process loses at most.
+const BATCH: usize = 64;
+
+/// How the warning on a file begins whose chunks have no vectors.
+const NO_VECTORS: &str = "found by words alone: ";
+
+/// Something happened to a file.
+#[derive(Clone, Debug)]
+pub struct IngestProgress {
+    /// The vector store it enters.
+    pub vector_store: VectorStoreId,
+    /// The file.
+    pub file: FileId,
+    /// Its name.
+    pub filename: String,
+    /// What happened.
+    pub stage: IngestStage,
+    /// How many files wait after this, the ones being worked on not counted.
+    pub waiting: usize,
+}
+
+/// How far a file has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IngestStage {
+    /// It is about to be read.
+    Reading,
+    /// It was read and is found by words.
+    Committed {
+        /// Its pages.
+        pages: u32,
+        /// Its chunks.
+        chunks: u64,
+    },
+    /// Some of its chunks have vectors.
+    Embedded {
+        /// How many of its chunks have vectors now.
+        embedded: u64,
+        /// How many chunks it has.
+        chunks: u64,
+        /// o200k tokens of the chunks this step took care of, for a rate.
+        tokens: u64,
+    },
+    /// Every index finds it.
+    Completed,
+    /// It cannot be read.
+    Failed(FileError),
+}
+
+/// What [`Collections::process`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessOutcome {
+    /// Files every index finds now.
+    pub completed: usize,
+    /// Files that cannot be read.
+    pub failed: usize,
+    /// Whether it stopped because it was told to.
+    pub interrupted: bool,
+}
+
+type OnProgress<'a> = dyn FnMut(IngestProgress) -> ControlFlow<()> + 'a;
+
+impl Collections {
+    /// Works on waiting files until none is left, or `on_progress` says `Break`, which stops after
+    /// the present small step. Several threads may call this at once and share the work.
+    ///
+    /// A file that cannot be read is marked `failed` with its reason, and the others go on. An
+    /// error of the store or of the embedder ends the call; what was done stays done.
+    ///
+    /// # Errors
+    /// Of the store, or of the embedder.
+    pub fn process(&self, on_progress: &mut OnProgress<'_>) -> Result<ProcessOutcome> {
+        let mut outcome = ProcessOutcome::default();
+        loop {
+            let step = if let Some(claim) = self.queue.next_to_read() {
+                self.read_file(claim, on_progress, &mut outcome)?
+            } else if let Some(claim) = self.queue.next_to_embed(None) {
+                self.embed_batch(claim, on_progress, &mut outcome)?
+            } else {
+                break;
+            };
+            if step.is_break() {
+                outcome.interrupted = true;
+                break;
+            }
+        }
+        self.flush()?;
+        Ok(outcome)
+    }
+
+    fn read_file(
+        &self,
+        claim: Claim<'_>,
+        on_progress: &mut OnProgress<'_>,
+        outcome: &mut ProcessOutcome,
+    ) -> Result<ControlFlow<()>> {
+        let key = claim.key;
+        let read = self.store.read()?;
+        let Some(waiting) = STORE_FILES.get(&*read, &key)? else {
+            claim.finish();
+            return Ok(ControlFlow::Continue(()));
+        };
+        let file = required(&FILES, &*read, &key.1, "file")?;
+        drop(read);
+        if stops(on_progress, self.progress(key, &file.filename, IngestStage::Reading)) {
+            return Ok(ControlFlow::Break(()));
+        }
+        let _span = tracing::info_span!("ingest", file = %key.1, store = %key.0).entered();
+        let prepared = match self.blobs.open(file.hash) {
+            Ok(bytes) => self.ingestor.prepare(bytes, &file.filename, waiting.chunking),
+            Err(error) => Err(lost(&error)),
+        };
+        let stage = match prepared {
+            Ok(prepared) => self.commit_chunks(key, prepared)?,
+            Err(error) => self.commit_failure(key, error)?,
+        };
+        let Some(stage) = stage else {
+            claim.finish();
+            return Ok(ControlFlow::Continue(()));
+        };
+        if matches!(stage, IngestStage::Failed(_)) {
+            outcome.failed += 1;
+            claim.finish();
+        } else {
+            claim.was_read();
+            self.collection(key.0)?.catch_up(&*self.store)?;
+        }
+        Ok(flow(stops(on_progress, self.progress(key, &file.filename, stage))))
+    }
+
+    /// The commit point: from here on the file's chunks exist. `None` if it was detached meanwhile.
+    fn commit_chunks(&self, key: JobKey, prepared: Prepared) -> Result<Option<IngestStage>> {
+        crash_point("ingest.before-chunks");
+        let mut write = self.store.write()?;
+        let Some(mut entry) = STORE_FILES.get(&*write, &key)? else { return Ok(None) };
+        if !entry.chunks.is_empty() {
+            return Ok(None);
+        }
+        let mut ends = log_ends(&*write, key.0)?;
+        // Numbers begin at 1, so that there is always a key before the first.
+        let start = ends.next_chunk.max(ChunkId(1));
+        let end = ChunkId(start.0 + prepared.chunks.len() as u64);
+        entry.chunks = ChunkRange { start, end };
+        entry.pages = prepared.pages;
+        entry.warnings = prepared.warnings;
+        ends.next_chunk = end;
+        for (id, chunk) in entry.chunks.iter().zip(prepared.chunks) {
+            CHUNKS.put(&mut *write, &(key.0, id), &IndexedChunk { id, file: key.1, chunk })?;
+        }
+        STORE_FILES.put(&mut *write, &key, &entry)?;
+        let added = LogEntry::Added { file: key.1, chunks: entry.chunks };
+        log(&mut *write, key.0, &mut ends, added)?;
+        write.commit()?;
+        crash_point("ingest.after-chunks");
+        Ok(Some(IngestStage::Committed { pages: entry.pages, chunks: entry.chunks.len() }))
+    }
+
+    fn commit_failure(&self, key: JobKey, error: FileError) -> Result<Option<IngestStage>> {
+        let mut write = self.store.write()?;
+        let Some(mut entry) = STORE_FILES.get(&*write, &key)? else { return Ok(None) };
+        entry.status = FileStatus::Failed;
+        entry.last_error = Some(error.clone());
+        STORE_FILES.put(&mut *write, &key, &entry)?;
+        JOBS.delete(&mut *write, &key)?;
+        write.commit()?;
+        Ok(Some(IngestStage::Failed(error)))
+    }
+
+    /// Embeds the next chunks of the claimed file, and of others of its store if it has few.
+    fn embed_batch(
+        &self,
+        first: Claim<'_>,
+        on_progress: &mut OnProgress<'_>,
+        outcome: &mut ProcessOutcome,
+    ) -> Result<ControlFlow<()>> {
+        let store = first.key.0;
+        let mut parts = self.gather(first)?;
+        let Ok(vector_store) = self.read_vector_store(store) else {
+            parts.into_iter().for_each(|part| part.claim.finish());
+            return Ok(ControlFlow::Continue(()));
+        };
+        let collection = self.collection(store)?;
+        let refusal = match self.embedder_for(&vector_store) {
+            Err(reason) => Some(reason),
+            Ok(embedder) => {
+                let embedder = Arc::clone(embedder);
+                self.embed_parts(store, &*embedder, &mut parts)?;
+                None
+            }
+        };
+        // Only what every index has taken counts as done.
+        collection.catch_up(&*self.store)?;
+        let mut stopped = false;
+        for part in &parts {
+            let (embedded, chunks) = (part.entry.embedded, part.entry.chunks.len());
+            if refusal.is_none() && !part.chunks.is_empty() {
+                let stage = IngestStage::Embedded { embedded, chunks, tokens: part.tokens() };
+                stopped |= stops(on_progress, self.progress(part.claim.key, &part.filename, stage));
+            }
+        }
+        let done = |part: &Part<'_>| {
+            refusal.is_some() || part.gone || part.entry.embedded == part.entry.chunks.len()
+        };
+        let (done, _waiting): (Vec<_>, Vec<_>) = parts.into_iter().partition(done);
+        self.complete(done.iter().map(|part| part.claim.key), refusal.as_deref())?;
+        for part in done {
+            outcome.completed += usize::from(!part.gone);
+            let stage = self.progress(part.claim.key, &part.filename, IngestStage::Completed);
+            stopped |= !part.gone && stops(on_progress, stage);
+            part.claim.finish();
+        }
+        Ok(flow(stopped))
+    }
+
+    /// The next chunks of `first`, then of further waiting files of its store, up to a batch.
+    fn gather<'a>(&'a self, first: Claim<'a>) -> Result<Vec<Part<'a>>> {
+        let store = first.key.0;
+        let read = self.store.read()?;
+        let mut parts = vec![];
+        let mut room = BATCH;
+        let mut next = Some(first);
+        while let Some(claim) = next {
+            match STORE_FILES.get(&*read, &claim.key)? {
+                None => claim.finish(),
+                Some(entry) => {
+                    let start = entry.chunks.start.0 + entry.embedded;
+                    let end = entry.chunks.end.0.min(start + room as u64);
+                    let range = ChunkRange { start: ChunkId(start), end: ChunkId(end) };
+                    let chunks = chunks_of(&*read, store, range)?;
+                    if chunks.len() as u64 != range.len() {
+                        // It waits for doctor; trying again would find the same.
+                        tracing::error!(file = %claim.key.1, "chunks are missing");
+                        claim.finish();
+                        next = self.queue.next_to_embed(Some(store));
+                        continue;
+                    }
+                    room -= chunks.len();
+                    let file = FILES.get(&*read, &claim.key.1)?;
+                    let filename = file.map(|file| file.filename).unwrap_or_default();
+                    parts.push(Part { claim, entry, chunks, filename, gone: false });
+                }
+            }
+            // A part without chunks costs no room; the bound keeps the transaction small.
+            let full = room == 0 || parts.len() >= BATCH;
+            next = if full { None } else { self.queue.next_to_embed(Some(store)) };
+        }
+        Ok(parts)
+    }
+
+    fn embed_parts(
+        &self,
+        store: VectorStoreId,
+        embedder: &dyn Embedder,
+        parts: &mut [Part<'_>],
+    ) -> Result<()> {
+        let spec = embedder.spec();
+        let mut missing: BTreeMap<TextHash, &str> = BTreeMap::new();
+        let read = self.store.read()?;
+        for chunk in parts.iter().flat_map(|part| &part.chunks) {
+            let hash = chunk.chunk.text_hash();
+            // What is damaged is made again.
+            if !matches!(embeddings::get(&*read, &spec.fingerprint, hash), Ok(Some(_))) {
+                missing.insert(hash, &chunk.chunk.text);
+            }
+        }
+        drop(read);
+        let made = embed(embedder, &missing)?;
+        let mut write = self.store.write()?;
+        self.pin(&mut *write, store, embedder)?;
+        for (hash, embedding) in &made {
+            embeddings::put(&mut *write, &spec.fingerprint, *hash, embedding)?;
+        }
+        let mut ends = log_ends(&*write, store)?;
+        for part in parts {
+            // It may have been detached while its texts were embedded.
+            let Some(entry) = STORE_FILES.get(&*write, &part.claim.key)? else {
+                part.gone = true;
+                continue;
+            };
+            let (Some(first), Some(last)) = (part.chunks.first(), part.chunks.last()) else {
+                continue;
+            };
+            let chunks = ChunkRange { start: first.id, end: ChunkId(last.id.0 + 1) };
+            part.entry = VectorStoreFile { embedded: entry.embedded + chunks.len(), ..entry };
+            STORE_FILES.put(&mut *write, &part.claim.key, &part.entry)?;
+            let embedded = LogEntry::Embedded { file: part.claim.key.1, chunks };
+            log(&mut *write, store, &mut ends, embedded)?;
+        }
+        write.commit()?;
+        crash_point("ingest.after-embed-batch");
+        Ok(())
+    }
+
+    /// Binds the store to the embedder by its first vectors.
+    fn pin(&self, write: &mut dyn Write, id: VectorStoreId, embedder: &dyn Embedder) -> Result<()> {
+        let mut vector_store = required(&VECTOR_STORES, &*write, &id, "vector store")?;
+        self.embedder_for(&vector_store).map_err(Error::conflict)?;
+        if vector_store.embedder.is_none() {
+            vector_store.embedder = Some(embedder.spec().fingerprint.clone());
+            VECTOR_STORES.put(write, &id, &vector_store)?;
+        }
+        Ok(())
+    }
+
+    /// Marks files as done; `no_vectors` says why they are found by words alone, if they are.
+    fn complete(
+        &self,
+        files: impl ExactSizeIterator<Item = JobKey>,
+        no_vectors: Option<&str>,
+    ) -> Result<()> {
+        if files.len() == 0 {
+            return Ok(());
+        }
+        crash_point("ingest.before-completed");
+        let mut write = self.store.write()?;
+        for key in files {
+            JOBS.delete(&mut *write, &key)?;
+            let Some(mut entry) = STORE_FILES.get(&*write, &key)? else { continue };
+            entry.status = FileStatus::Completed;
+            entry.warnings.retain(|warning| !warning.message.starts_with(NO_VECTORS));
+            if let Some(reason) = no_vectors
+                && entry.embedded < entry.chunks.len()
+            {
+                let message = format!("{NO_VECTORS}{reason}");
+                entry.warnings.push(Warning { page: None, message });
+            }
+            STORE_FILES.put(&mut *write, &key, &entry)?;
+        }
+        write.commit()
+    }
+
+    fn progress(&self, key: JobKey, filename: &str, stage: IngestStage) -> IngestProgress {
+        let filename = filename.to_owned();
+        let waiting = self.queue.len();
+        IngestProgress { vector_store: key.0, file: key.1, filename, stage, waiting }
+    }
+}
+
+/// A file's share of a batch.
+struct Part<'a> {
+    claim: Claim<'a>,
+    entry: VectorStoreFile,
+    chunks: Vec<IndexedChunk>,
+    filename: String,
+    /// It was detached meanwhile.
+    gone: bool,
+}
+
+impl Part<'_> {
+    fn tokens(&self) -> u64 {
+        self.chunks.iter().map(|chunk| u64::from(chunk.chunk.tokens)).sum()
+    }
+}
+
+fn embed(
+    embedder: &dyn Embedder,
+    texts: &BTreeMap<TextHash, &str>,
+) -> Result<Vec<(TextHash, Embedding)>> {
+    if texts.is_empty() {
+        return Ok(vec![]);
+    }
+    let (hashes, texts): (Vec<TextHash>, Vec<&str>) =
+        texts.iter().map(|(hash, text)| (*hash, *text)).unzip();
+    let _span = tracing::info_span!("model.embed", texts = texts.len()).entered();
+    let made = embedder.embed(&texts, InputRole::Passage)?;
+    let spec = embedder.spec();
+    if made.len() != texts.len() || made.iter().any(|made| made.dims() != spec.dims) {
+        return Err(Error::internal(format!(
+            "{} gave {} embeddings for {} texts, or not of {} dims",
+            spec.name,
+            made.len(),
+            texts.len(),
+            spec.dims
+        )));
+    }
+    Ok(hashes.into_iter().zip(made).collect())
+}
+
+fn lost(error: &Error) -> FileError {
+    let message = match error.kind() {
+        ErrorKind::NotFound => "the original bytes are gone; add the file again".to_owned(),
+        _ => error.to_string(),
+    };
+    FileError { code: FileErrorCode::ServerError, message }
+}
+
+fn flow(stopped: bool) -> ControlFlow<()> {
+    if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}

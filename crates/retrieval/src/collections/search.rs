@@ -1,0 +1,416 @@
+//! From a question to the best passages: every index asked, fused, reranked, thinned out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use docent_core::{
+    ChunkId, ChunkSet, Embedding, FileId, Filter, IndexedChunk, InputRole, Query, Read, Result,
+    VectorStore, VectorStoreId,
+};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::Collections;
+use super::collection::{Collection, VECTOR};
+use crate::exact::ExactIndex;
+use crate::fusion::{self, Candidate, List};
+use crate::language;
+use crate::overlap::Given;
+use crate::tables::{CHUNKS, FILES, STORE_FILES, VECTOR_STORES, required, within};
+
+/// What a search is to give.
+#[derive(Clone, Debug)]
+pub struct SearchOptions {
+    /// At most this many hits.
+    pub limit: usize,
+    /// Only files with such attributes.
+    pub filter: Option<Filter>,
+    /// Only hits that score this or better.
+    pub score_threshold: f32,
+    /// How many of each index's best are looked at.
+    pub candidates: usize,
+    /// How many of the best candidates the reranker, if there is one, looks at.
+    pub rerank: usize,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self { limit: 20, filter: None, score_threshold: 0.0, candidates: 100, rerank: 40 }
+    }
+}
+
+/// What a search found, and how.
+#[derive(Clone, Debug)]
+pub struct SearchResult {
+    /// The best passages, best first.
+    pub hits: Vec<SearchHit>,
+    /// How they were found.
+    pub trace: Trace,
+}
+
+/// A passage that was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct SearchHit {
+    /// Where.
+    pub vector_store: VectorStoreId,
+    /// The passage.
+    pub chunk: IndexedChunk,
+    /// The name of its file.
+    pub filename: String,
+    /// 0 to 1, never greater than the hit before's. It tells better from worse within one search,
+    /// not how good a passage is: 1 stands for the first of every list.
+    pub score: f32,
+}
+
+/// How a search came to its hits.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Trace {
+    /// What took how long.
+    pub stages: Vec<StageTime>,
+    /// What someone who wonders about the hits should know.
+    pub notes: Vec<String>,
+    /// Everything some index found, best first.
+    pub candidates: Vec<CandidateTrace>,
+}
+
+/// How long a stage of a search took.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StageTime {
+    /// The stage.
+    pub stage: &'static str,
+    /// Microseconds.
+    pub micros: u64,
+}
+
+/// What became of a chunk that some index found.
+#[derive(Clone, Debug, Serialize)]
+pub struct CandidateTrace {
+    /// Its vector store.
+    pub vector_store: VectorStoreId,
+    /// Its number there.
+    pub chunk: ChunkId,
+    /// Its file; none when it was deleted before it could be read.
+    pub file: Option<FileId>,
+    /// Its place in each list that has it.
+    pub lists: Vec<ListPlace>,
+    /// Its score by rank fusion, 0 to 1.
+    pub fused: f32,
+    /// The reranker's own score, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reranked: Option<f32>,
+    /// Why it is not among the hits, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<String>,
+}
+
+/// A place in one index's list.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ListPlace {
+    /// The index: `keyword` or `vector`.
+    pub list: &'static str,
+    /// From 1.
+    pub rank: usize,
+    /// The index's own score: BM25, or a cosine.
+    pub score: f32,
+}
+
+/// One vector store in a search.
+struct Searched {
+    collection: Arc<Collection>,
+    allow: Option<ChunkSet>,
+    by_vectors: bool,
+}
+
+/// A candidate with its passage.
+struct Found {
+    store: VectorStoreId,
+    chunk: IndexedChunk,
+    /// Its place among the trace's candidates.
+    at: usize,
+    score: f32,
+}
+
+impl Collections {
+    /// The best passages for `query` in `stores`.
+    ///
+    /// Vectors take part where there are some, of the embedder that is set up, for a query in a
+    /// language it understands; the [notes](Trace::notes) say where they do not. Chunks that were
+    /// committed are found by their words at once, before they have vectors.
+    ///
+    /// # Errors
+    /// [`NotFound`](docent_core::ErrorKind::NotFound) when a store is not there; a model's error.
+    pub fn search(
+        &self,
+        stores: &[VectorStoreId],
+        query: &str,
+        options: &SearchOptions,
+    ) -> Result<SearchResult> {
+        let span = tracing::info_span!("search", stores = stores.len(), limit = options.limit);
+        let _span = span.entered();
+        let mut trace = Trace::default();
+        let mut watch = Stopwatch::start();
+        if query.trim().is_empty() {
+            trace.notes.push("the query is empty".into());
+            return Ok(SearchResult { hits: vec![], trace });
+        }
+        let searched = self.prepare(stores, query, options, &mut trace)?;
+        watch.lap("open", &mut trace);
+        let vector = self.embed_query(&searched, query)?;
+        watch.lap("embed", &mut trace);
+        let lists = ask(&searched, query, vector.as_deref(), options.candidates)?;
+        watch.lap("indexes", &mut trace);
+        let candidates = fusion::fuse(lists, options.candidates);
+        let read = self.store.read()?;
+        let mut found = hydrate(&*read, &candidates, &mut trace)?;
+        watch.lap("read", &mut trace);
+        self.rerank(query, &mut found, options, &mut trace)?;
+        watch.lap("rerank", &mut trace);
+        let hits = choose(&*read, found, options, &mut trace)?;
+        watch.lap("choose", &mut trace);
+        Ok(SearchResult { hits, trace })
+    }
+
+    fn prepare(
+        &self,
+        stores: &[VectorStoreId],
+        query: &str,
+        options: &SearchOptions,
+        trace: &mut Trace,
+    ) -> Result<Vec<Searched>> {
+        let read = self.store.read()?;
+        let mut ids = stores.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut searched = vec![];
+        for id in ids {
+            let vector_store = required(&VECTOR_STORES, &*read, &id, "vector store")?;
+            let collection = self.collection(id)?;
+            let allow = match &options.filter {
+                None => None,
+                Some(filter) => Some(allowed(&*read, id, filter)?),
+            };
+            let by_vectors = self.uses_vectors(&vector_store, &collection, query, trace);
+            if by_vectors {
+                note_missing_vectors(&collection, trace);
+            }
+            searched.push(Searched { collection, allow, by_vectors });
+        }
+        Ok(searched)
+    }
+
+    /// Whether `vector_store` is searched by vectors too; if not, a note says why.
+    fn uses_vectors(
+        &self,
+        vector_store: &VectorStore,
+        collection: &Collection,
+        query: &str,
+        trace: &mut Trace,
+    ) -> bool {
+        let mut note = |text: String| {
+            if !trace.notes.contains(&text) {
+                trace.notes.push(text);
+            }
+        };
+        let embedder = match self.embedder_for(vector_store) {
+            Ok(embedder) => embedder,
+            Err(reason) => {
+                note(format!("vectors not used: {reason}"));
+                return false;
+            }
+        };
+        let spec = embedder.spec();
+        if let Err(language) = language::understands(&spec.languages, query) {
+            note(format!(
+                "vectors not used: {} understands {}, the query is {language}",
+                spec.name,
+                spec.languages.join(", ")
+            ));
+            return false;
+        }
+        collection.vector_index().is_some()
+    }
+
+    fn embed_query(&self, searched: &[Searched], query: &str) -> Result<Option<Vec<f32>>> {
+        let Some(embedder) = &self.embedder else { return Ok(None) };
+        if !searched.iter().any(|searched| searched.by_vectors && searched.has_vectors()) {
+            return Ok(None);
+        }
+        let made = embedder.embed(&[query], InputRole::Query)?;
+        Ok(made.first().map(direction))
+    }
+
+    fn rerank(
+        &self,
+        query: &str,
+        found: &mut Vec<Found>,
+        options: &SearchOptions,
+        trace: &mut Trace,
+    ) -> Result<()> {
+        let Some(reranker) = &self.reranker else { return Ok(()) };
+        let count = options.rerank.min(found.len());
+        let texts: Vec<&str> =
+            found[..count].iter().map(|found| found.chunk.chunk.text.as_str()).collect();
+        let scores = reranker.score(query, &texts)?;
+        if scores.len() != count || scores.iter().any(|score| !score.is_finite()) {
+            trace.notes.push(format!("{} gave no usable scores", reranker.name()));
+            return Ok(());
+        }
+        for (found, &score) in found.iter().zip(&scores) {
+            trace.candidates[found.at].reranked = Some(score);
+        }
+        apply_scores(found, &scores);
+        Ok(())
+    }
+}
+
+impl Searched {
+    fn has_vectors(&self) -> bool {
+        self.collection.vector_index().is_some_and(|index| !index.is_empty())
+    }
+}
+
+/// Puts the reranked first, in their new order, and keeps scores within 0 to 1 and falling.
+fn apply_scores(found: &mut Vec<Found>, scores: &[f32]) {
+    let rest = found.split_off(scores.len());
+    // Some rerankers give probabilities, some logits.
+    let bounded = scores.iter().all(|score| (0.0..=1.0).contains(score));
+    for (found, &score) in found.iter_mut().zip(scores) {
+        found.score = if bounded { score } else { 1.0 / (1.0 + (-score).exp()) };
+    }
+    found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.at.cmp(&b.at)));
+    let last = found.last().map_or(1.0, |found| found.score);
+    found.extend(rest.into_iter().map(|found| Found { score: found.score * last, ..found }));
+}
+
+/// A query longer than a window has several vectors; their mean stands for it.
+fn direction(embedding: &Embedding) -> Vec<f32> {
+    let mut sum = vec![0.0f32; embedding.dims()];
+    for window in embedding.windows() {
+        sum.iter_mut().zip(window).for_each(|(sum, value)| *sum += value);
+    }
+    let length = sum.iter().map(|value| value * value).sum::<f32>().sqrt();
+    if length > 0.0 {
+        sum.iter_mut().for_each(|value| *value /= length);
+    }
+    sum
+}
+
+fn allowed(read: &dyn Read, store: VectorStoreId, filter: &Filter) -> Result<ChunkSet> {
+    let files = STORE_FILES.all(read, &within(store))?;
+    let matching = files.into_iter().filter(|(_, file)| filter.matches(&file.attributes));
+    Ok(ChunkSet::from_ranges(matching.map(|(_, file)| file.chunks)))
+}
+
+fn note_missing_vectors(collection: &Collection, trace: &mut Trace) {
+    let chunks = collection.keyword_index().len();
+    let embedded = collection.vector_index().map_or(0, ExactIndex::chunk_count);
+    if embedded < chunks {
+        trace.notes.push(format!("{} of {chunks} chunks wait for vectors", chunks - embedded));
+    }
+}
+
+/// Asks every index of every store at the same time.
+fn ask(
+    searched: &[Searched],
+    query: &str,
+    vector: Option<&[f32]>,
+    limit: usize,
+) -> Result<Vec<List>> {
+    let asked: Vec<_> = searched
+        .iter()
+        .flat_map(|searched| {
+            let followers = searched.collection.followers().iter();
+            let asked = followers.filter(|follower| follower.name != VECTOR || searched.by_vectors);
+            asked.map(move |follower| (searched, follower))
+        })
+        .filter(|(_, follower)| follower.name != VECTOR || vector.is_some())
+        .collect();
+    asked
+        .par_iter()
+        .map(|(searched, follower)| {
+            let query = Query { text: query, vector, allow: searched.allow.as_ref() };
+            let hits = follower.index.search(&query, limit)?;
+            Ok(List { name: follower.name, store: searched.collection.id, hits })
+        })
+        .collect()
+}
+
+/// Reads the candidates' passages. One that was deleted since an index found it drops out here.
+fn hydrate(read: &dyn Read, candidates: &[Candidate], trace: &mut Trace) -> Result<Vec<Found>> {
+    let mut found = vec![];
+    for (at, candidate) in candidates.iter().enumerate() {
+        let chunk = CHUNKS.get(read, &(candidate.store, candidate.chunk))?;
+        let place = |place: &fusion::Place| ListPlace {
+            list: place.list,
+            rank: place.rank,
+            score: place.score,
+        };
+        trace.candidates.push(CandidateTrace {
+            vector_store: candidate.store,
+            chunk: candidate.chunk,
+            file: chunk.as_ref().map(|chunk| chunk.file),
+            lists: candidate.places.iter().map(place).collect(),
+            fused: candidate.fused,
+            reranked: None,
+            dropped: chunk.is_none().then(|| "it was deleted".to_owned()),
+        });
+        if let Some(chunk) = chunk {
+            found.push(Found { store: candidate.store, chunk, at, score: candidate.fused });
+        }
+    }
+    Ok(found)
+}
+
+fn choose(
+    read: &dyn Read,
+    found: Vec<Found>,
+    options: &SearchOptions,
+    trace: &mut Trace,
+) -> Result<Vec<SearchHit>> {
+    let mut given = Given::default();
+    let mut names: HashMap<FileId, String> = HashMap::new();
+    let mut hits = vec![];
+    for Found { store, chunk, at, score } in found {
+        let reason = if score < options.score_threshold {
+            Some(format!("its score is below the threshold, {}", options.score_threshold))
+        } else if hits.len() >= options.limit {
+            Some(format!("{} better ones were found", options.limit))
+        } else if let Err(percent) = given.take(store, &chunk) {
+            Some(format!("{percent} % of its text is in better hits"))
+        } else {
+            None
+        };
+        if reason.is_some() {
+            trace.candidates[at].dropped = reason;
+            continue;
+        }
+        let filename = match names.get(&chunk.file) {
+            Some(name) => name.clone(),
+            None => {
+                let file = FILES.get(read, &chunk.file)?;
+                let name = file.map(|file| file.filename).unwrap_or_default();
+                names.insert(chunk.file, name.clone());
+                name
+            }
+        };
+        hits.push(SearchHit { vector_store: store, chunk, filename, score });
+    }
+    Ok(hits)
+}
+
+/// Measures the stages of a search.
+struct Stopwatch(Instant);
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn lap(&mut self, stage: &'static str, trace: &mut Trace) {
+        let took: Duration = self.0.elapsed();
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        trace.stages.push(StageTime { stage, micros });
+        self.0 = Instant::now();
+    }
+}

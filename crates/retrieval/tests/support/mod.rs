@@ -1,0 +1,144 @@
+//! A library in memory (its indexes in a temporary directory) and a made-up embedder.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use docent_core::{
+    Blobs, Embedder, EmbedderSpec, Embedding, FileId, InputRole, ManualClock, Purpose, Result,
+    SequentialIds, Store, VectorStoreId,
+};
+use docent_ingest::{Ingestor, Limits, ThreadGuard};
+use docent_retrieval::{AttachOptions, Collections, CollectionsOptions, CollectionsParts};
+use docent_store::{MemoryBlobs, MemoryStore};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Embeds {
+    English,
+    Other,
+    Nothing,
+}
+
+pub struct Library {
+    pub store: Arc<dyn Store>,
+    pub blobs: Arc<dyn Blobs>,
+    embeds: Embeds,
+    embedded: Arc<AtomicUsize>,
+    ids: Arc<SequentialIds>,
+    directory: tempfile::TempDir,
+    pub options: CollectionsOptions,
+}
+
+impl Library {
+    pub fn new(embeds: Embeds) -> Self {
+        Self {
+            store: Arc::new(MemoryStore::new()),
+            blobs: Arc::new(MemoryBlobs::new()),
+            embeds,
+            embedded: Arc::default(),
+            ids: Arc::default(),
+            directory: tempfile::tempdir().unwrap(),
+            options: CollectionsOptions::default(),
+        }
+    }
+
+    pub fn with(self, embeds: Embeds) -> Self {
+        Self { embeds, ..self }
+    }
+
+    pub fn indexes(&self) -> PathBuf {
+        self.directory.path().join("indexes")
+    }
+
+    pub fn open(&self) -> Collections {
+        let embedder: Option<Arc<dyn Embedder>> = match self.embeds {
+            Embeds::Nothing => None,
+            embeds => Some(Arc::new(Bag::new(embeds, Arc::clone(&self.embedded)))),
+        };
+        Collections::open(CollectionsParts {
+            store: Arc::clone(&self.store),
+            blobs: Arc::clone(&self.blobs),
+            ingestor: Ingestor::new(Arc::new(ThreadGuard::new()), Limits::default()),
+            embedder,
+            reranker: None,
+            clock: Arc::new(ManualClock::default()),
+            ids: Arc::clone(&self.ids) as _,
+            indexes: self.indexes(),
+            options: self.options.clone(),
+        })
+        .unwrap()
+    }
+
+    pub fn upload(&self, collections: &Collections, name: &str, text: &str) -> FileId {
+        collections.create_file(name, Purpose::Assistants, &mut text.as_bytes()).unwrap().id
+    }
+
+    pub fn add(
+        &self,
+        collections: &Collections,
+        store: VectorStoreId,
+        name: &str,
+        text: &str,
+    ) -> FileId {
+        let file = self.upload(collections, name, text);
+        collections.attach(store, file, AttachOptions::default()).unwrap();
+        file
+    }
+
+    pub fn process(&self, collections: &Collections) {
+        collections.process(&mut |_| ControlFlow::Continue(())).unwrap();
+    }
+
+    pub fn embedded_passages(&self) -> usize {
+        self.embedded.load(Ordering::SeqCst)
+    }
+}
+
+/// Adds up a direction for each word: enough to be near what shares words.
+#[derive(Debug)]
+struct Bag {
+    spec: EmbedderSpec,
+    passages: Arc<AtomicUsize>,
+}
+
+impl Bag {
+    fn new(embeds: Embeds, passages: Arc<AtomicUsize>) -> Self {
+        let (name, dims) = if embeds == Embeds::English { ("english", 32) } else { ("other", 48) };
+        let spec = EmbedderSpec {
+            name: name.into(),
+            fingerprint: format!("{name}-1").parse().unwrap(),
+            dims,
+            window_tokens: 256,
+            languages: vec!["en".into()],
+        };
+        Self { spec, passages }
+    }
+
+    fn vector(&self, text: &str) -> Vec<f32> {
+        let mut sum = vec![0.01f32; self.spec.dims];
+        for word in text.split_whitespace() {
+            let mut state =
+                word.bytes().fold(7u64, |state, byte| state.wrapping_mul(31) + u64::from(byte));
+            for value in &mut sum {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+                *value += (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5;
+            }
+        }
+        let length = sum.iter().map(|value| value * value).sum::<f32>().sqrt();
+        sum.iter().map(|value| value / length).collect()
+    }
+}
+
+impl Embedder for Bag {
+    fn spec(&self) -> &EmbedderSpec {
+        &self.spec
+    }
+
+    fn embed(&self, texts: &[&str], role: InputRole) -> Result<Vec<Embedding>> {
+        if role == InputRole::Passage {
+            self.passages.fetch_add(texts.len(), Ordering::SeqCst);
+        }
+        texts.iter().map(|text| Embedding::new(self.spec.dims, self.vector(text))).collect()
+    }
+}
