@@ -337,7 +337,8 @@ pub enum CodeOutput {
     },
 }
 
-/// What a model was shown in one turn, and what had to be left out, in the model's own tokens.
+/// What a model was shown in one turn, and what had to be left out, in the model's own tokens. In a
+/// step that searched, the passages are those its searches gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextReport {
     /// What the prompt may have: the model's context without the room kept for the answer.

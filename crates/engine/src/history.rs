@@ -1,0 +1,98 @@
+//! A thread's messages as a model sees them, read from the newest back, no further than needed.
+
+use docent_core::{
+    ChatMessage, Content, Direction, Key, Message, MessageRole, Read, Result, Role, Run, Scan, Seq,
+    Truncation,
+};
+
+use crate::tables::{MESSAGES, parent};
+
+/// A thread's messages before a run, newest first; those of the run itself are left out, and so
+/// are those beyond what its truncation allows.
+pub(crate) fn newest_first<'a>(
+    read: &'a (dyn Read + 'a),
+    run: &'a Run,
+) -> impl Iterator<Item = Result<Message>> + 'a {
+    let most = match run.truncation {
+        Truncation::Auto => usize::MAX,
+        Truncation::LastMessages(most) => most as usize,
+    };
+    let rows = Backwards { read, prefix: parent(&run.thread), after: None, page: Vec::new() };
+    rows.filter(|message| !matches!(message, Ok(message) if message.run == Some(run.id))).take(most)
+}
+
+/// How many messages the thread ever had; its places are counted from 1.
+pub(crate) fn length(read: &dyn Read, run: &Run) -> Result<u64> {
+    let newest = MESSAGES.last(read, &parent(&run.thread))?;
+    Ok(newest.map_or(0, |((_, Seq(seq)), _)| seq))
+}
+
+/// Reads a thread a few messages at a time: a long one is never loaded whole.
+struct Backwards<'a> {
+    read: &'a dyn Read,
+    prefix: String,
+    after: Option<String>,
+    /// Read but not yet given, oldest first.
+    page: Vec<Message>,
+}
+
+impl Backwards<'_> {
+    fn load(&mut self) -> Result<()> {
+        const PAGE: usize = 32;
+        let scan = Scan {
+            prefix: &self.prefix,
+            after: self.after.as_deref(),
+            limit: PAGE,
+            direction: Direction::Backward,
+        };
+        let rows = MESSAGES.scan(self.read, scan)?;
+        if let Some((key, _)) = rows.last() {
+            self.after = Some(key.to_text());
+        }
+        self.page = rows.into_iter().rev().map(|(_, message)| message).collect();
+        Ok(())
+    }
+}
+
+impl Iterator for Backwards<'_> {
+    type Item = Result<Message>;
+
+    fn next(&mut self) -> Option<Result<Message>> {
+        if self.page.is_empty()
+            && let Err(error) = self.load()
+        {
+            return Some(Err(error));
+        }
+        self.page.pop().map(Ok)
+    }
+}
+
+/// A message as a model sees it: without the markers of earlier citations, which would name other
+/// passages now, and with images as a note. None if nothing is left.
+pub(crate) fn shown(message: &Message) -> Option<ChatMessage> {
+    let parts: Vec<String> = message.content.iter().filter_map(shown_part).collect();
+    let text = parts.join("\n");
+    let role = match message.role {
+        MessageRole::User => Role::User,
+        MessageRole::Assistant => Role::Assistant,
+    };
+    (!text.trim().is_empty()).then(|| ChatMessage::new(role, text))
+}
+
+fn shown_part(part: &Content) -> Option<String> {
+    match part {
+        Content::Text { text, annotations } => {
+            let mut shown = String::with_capacity(text.len());
+            for (at, c) in (0u64..).zip(text.chars()) {
+                if !annotations.iter().any(|mark| (mark.start..mark.end).contains(&at)) {
+                    shown.push(c);
+                }
+            }
+            Some(shown)
+        }
+        Content::ImageFile { file, .. } => Some(format!("[image {file}]")),
+        Content::ImageUrl { url, .. } => Some(format!("[image {url}]")),
+        Content::Refusal { refusal } => Some(refusal.clone()),
+        _ => None,
+    }
+}

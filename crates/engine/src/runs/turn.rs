@@ -1,0 +1,548 @@
+//! One turn of a chat model: its prompt, its deltas as they come, and what is stored of it.
+//!
+//! A step begins in the store with the first delta that needs it: a message step with text, a
+//! tool step with a call. What was open when a worker died is found again under its id.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use docent_core::{
+    Call, CallId, ChatDelta, ChatMessage, ChatModel, ChatReply, ChatRequest, Content,
+    ContextReport, Error, FinishReason, Message, MessageId, MessageIncomplete, MessageRole,
+    MessageStatus, Passage, Profile, Result, RunError, RunErrorCode, RunIncomplete, RunStep,
+    Sampling, StepCall, StepDetails, StepStatus, ToolChoice, ToolRequest, ToolSpec, Write,
+};
+
+use super::calls::{self, FILE_SEARCH};
+use super::ending::{Ending, Unfinished, break_off, end_run};
+use super::events::{Entry, MessageDelta, RunEvent, StepDelta};
+use super::work::{Cause, Halt, Scene, Worker, panicked};
+use crate::citations::{Citer, Sources, Style};
+use crate::context::{self, Fixed};
+use crate::{history, tables};
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TurnEnd {
+    /// Tools must be called.
+    Again,
+    /// The run is complete.
+    Done,
+}
+
+/// Lets the model speak once.
+pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Result<TurnEnd, Halt> {
+    let sources = Sources::new(scene.searches());
+    let prompt = Prompt::new(worker, model, scene, &sources)?;
+    let run = &worker.run;
+    let request = ChatRequest {
+        model: &run.model,
+        messages: &prompt.messages,
+        tools: &prompt.tools,
+        tool_choice: prompt.tool_choice.clone(),
+        passages: &prompt.passages,
+        sampling: prompt.sampling.clone(),
+        response_format: run.response_format.clone().unwrap_or_default(),
+    };
+    let style = match model.spec().profile {
+        Profile::Basic => Style::Passages,
+        _ => Style::Results,
+    };
+    let mut turn = Turn::new(worker, scene, prompt.report, Citer::new(style, sources));
+    let span = tracing::info_span!(
+        "model.chat",
+        prompt_tokens = prompt.report.prompt_tokens,
+        messages = prompt.report.messages,
+        messages_dropped = prompt.report.messages_dropped,
+        passages = prompt.report.passages
+    );
+    let reply = span.in_scope(|| {
+        let mut on_delta = |delta| turn.on_delta(delta);
+        catch_unwind(AssertUnwindSafe(|| model.chat(&request, &mut on_delta)))
+    });
+    let reply = reply.unwrap_or_else(|panic| {
+        Err(panicked(&format!("chat model {}", model.spec().name), panic.as_ref()))
+    });
+    turn.finish(reply)
+}
+
+/// What a model is asked in one turn.
+struct Prompt {
+    messages: Vec<ChatMessage>,
+    tools: Vec<ToolSpec>,
+    tool_choice: ToolChoice,
+    passages: Vec<Passage>,
+    sampling: Sampling,
+    report: ContextReport,
+}
+
+impl Prompt {
+    fn new(
+        worker: &Worker,
+        model: &dyn ChatModel,
+        scene: &Scene,
+        sources: &Sources,
+    ) -> Result<Self, Halt> {
+        let run = &worker.run;
+        let (tools, tool_choice) = offered_tools(worker, model, scene)?;
+        let passages = match model.spec().profile {
+            Profile::Basic => passages(sources),
+            _ => Vec::new(),
+        };
+        let mut prompt = Self {
+            messages: Vec::new(),
+            tools,
+            tool_choice,
+            sampling: sampling(worker, scene)?,
+            passages,
+            report: ContextReport::default(),
+        };
+        let count = |text: &str| model.count_tokens(text);
+        let read = worker.inner.store.read()?;
+        let read = read.as_ref();
+        let fixed = Fixed {
+            system: system(run.instructions.as_deref(), &prompt.passages),
+            turns: calls::turns(scene, &|step| said_in(read, step)),
+            extra_tokens: tools_tokens(&prompt.tools, &count),
+        };
+        let budget = calls::budget(run, model, scene);
+        let history = history::newest_first(read, run).filter_map(|message| match message {
+            Ok(message) => history::shown(&message).map(Ok),
+            Err(error) => Some(Err(error)),
+        });
+        let assembled = context::assemble(fixed, history, budget, &count).map_err(|error| {
+            let limited =
+                run.max_prompt_tokens.is_some_and(|most| most < model.spec().context_tokens as u64);
+            match limited {
+                true => Halt::from(Cause::Limit(RunIncomplete::MaxPromptTokens)),
+                false => Halt::from(error.context(format!("model {}", run.model))),
+            }
+        })?;
+        let written = scene.steps.iter().filter(|step| is_message(step)).count() as u64;
+        let older = history::length(read, run)?.saturating_sub(written);
+        let shown = match model.spec().profile {
+            Profile::Basic => prompt.passages.len(),
+            _ => sources.results().len(),
+        };
+        prompt.report = context::report(&assembled, budget, older, shown as u64);
+        prompt.messages = assembled.messages;
+        Ok(prompt)
+    }
+}
+
+fn is_message(step: &RunStep) -> bool {
+    matches!(step.details, StepDetails::MessageCreation { .. })
+}
+
+/// The tools the model may call now, and whether it must. A must holds for the first turn: it
+/// would never end otherwise. After too many turns with calls none are offered any more.
+fn offered_tools(
+    worker: &Worker,
+    model: &dyn ChatModel,
+    scene: &Scene,
+) -> Result<(Vec<ToolSpec>, ToolChoice)> {
+    let (turns, most) = (scene.tool_turns(), worker.inner.options.max_tool_turns);
+    if turns > most {
+        return Err(Error::internal(format!(
+            "the model called tools in {turns} turns without an answer"
+        )));
+    }
+    let choice = &worker.run.tool_choice;
+    if model.spec().profile == Profile::Basic || *choice == ToolChoice::None || turns == most {
+        return Ok((Vec::new(), ToolChoice::None));
+    }
+    let tools = calls::specs(&worker.run);
+    Ok(match turns {
+        _ if tools.is_empty() => (tools, ToolChoice::None),
+        0 => (tools, choice.clone()),
+        _ => (tools, ToolChoice::Auto),
+    })
+}
+
+fn sampling(worker: &Worker, scene: &Scene) -> Result<Sampling, Halt> {
+    let run = &worker.run;
+    let used = scene.usage().completion_tokens;
+    let left = run.max_completion_tokens.map(|most| most.saturating_sub(used));
+    if left == Some(0) {
+        return Err(Cause::Limit(RunIncomplete::MaxCompletionTokens).into());
+    }
+    Ok(Sampling {
+        temperature: run.temperature,
+        top_p: run.top_p,
+        max_tokens: left.map(|left| usize::try_from(left).unwrap_or(usize::MAX)),
+        ..Sampling::default()
+    })
+}
+
+fn passages(sources: &Sources) -> Vec<Passage> {
+    let passage = |(number, result): (usize, &docent_core::FileSearchResult)| Passage {
+        number,
+        file: result.chunk.file,
+        filename: result.filename.clone(),
+        page: result.chunk.chunk.page_start(),
+        text: result.chunk.chunk.text.clone(),
+        score: result.score,
+    };
+    (1..).zip(sources.results()).map(passage).collect()
+}
+
+/// The instructions, and for a basic model the passages. They stand here and not beside the
+/// question, so that the last user message is the user's own.
+fn system(instructions: Option<&str>, passages: &[Passage]) -> String {
+    let mut system = instructions.unwrap_or_default().to_owned();
+    if passages.is_empty() {
+        return system;
+    }
+    if !system.is_empty() {
+        system.push_str("\n\n");
+    }
+    system.push_str(
+        "Answer from the passages below, in the language of the question. After every sentence \
+         put the number of the passage it rests on, like [1]. If the passages do not answer the \
+         question, say so.",
+    );
+    for passage in passages {
+        let Passage { number, filename, page, text, .. } = passage;
+        system.push_str(&format!("\n\n[{number}] ({filename}, p. {page})\n{text}"));
+    }
+    system
+}
+
+fn tools_tokens(tools: &[ToolSpec], count: &dyn Fn(&str) -> usize) -> u64 {
+    let tokens = |tool: &ToolSpec| {
+        count(&tool.name) + count(&tool.description) + count(&tool.parameters.to_string())
+    };
+    tools.iter().map(tokens).sum::<usize>() as u64
+}
+
+/// What the model said in a message step, if it is one.
+fn said_in(read: &dyn docent_core::Read, step: &RunStep) -> Option<String> {
+    let StepDetails::MessageCreation { message } = step.details else { return None };
+    Some(tables::message(read, message).ok()?.text())
+}
+
+/// A turn in progress.
+struct Turn<'a> {
+    worker: &'a Worker,
+    citer: Citer,
+    report: ContextReport,
+    /// A step that a worker left open when it died.
+    left_open: Option<RunStep>,
+    writing: Option<(RunStep, Message)>,
+    calling: Option<(RunStep, Vec<StepCall>)>,
+    /// Why the model was told to stop.
+    halt: Option<Halt>,
+    /// How much text came in deltas, in bytes.
+    streamed: usize,
+}
+
+impl<'a> Turn<'a> {
+    fn new(worker: &'a Worker, scene: &Scene, report: ContextReport, citer: Citer) -> Self {
+        Self {
+            worker,
+            citer,
+            report,
+            left_open: scene.open_step().cloned(),
+            writing: None,
+            calling: None,
+            halt: None,
+            streamed: 0,
+        }
+    }
+
+    fn on_delta(&mut self, delta: ChatDelta) -> ControlFlow<()> {
+        if self.halt.is_some() {
+            return ControlFlow::Break(());
+        }
+        let taken = self.worker.check_stopped().and_then(|()| self.take(delta));
+        match taken {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(halt) => {
+                self.halt = Some(halt);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn take(&mut self, delta: ChatDelta) -> Result<(), Halt> {
+        match delta {
+            // Text behind a call belongs to no step the API knows.
+            ChatDelta::Text(_) if self.calling.is_some() => Ok(()),
+            ChatDelta::Text(text) => {
+                self.streamed += text.len();
+                let delta = self.citer.push(&text);
+                self.grow(delta)
+            }
+            ChatDelta::ToolCall { index, name } => self.begin_call(index, &name),
+            ChatDelta::ToolArguments { index, fragment } => {
+                self.grow_call(index, &fragment);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds to the message, which begins with its first text.
+    fn grow(&mut self, delta: Option<MessageDelta>) -> Result<(), Halt> {
+        let Some(delta) = delta else { return Ok(()) };
+        self.begin_message()?;
+        if let Some((_, message)) = &mut self.writing {
+            delta.apply(message);
+            self.worker.live.channel.push(Entry::Message(delta));
+        }
+        docent_core::crash_point("run.mid-stream");
+        Ok(())
+    }
+
+    fn begin_message(&mut self) -> Result<(), Halt> {
+        if self.writing.is_some() {
+            return Ok(());
+        }
+        let left = self.left_open.take();
+        let left_message = left.as_ref().and_then(|step| match step.details {
+            StepDetails::MessageCreation { message } => Some(message),
+            _ => None,
+        });
+        if let (Some(mut step), Some(message)) = (left.clone(), left_message) {
+            // Followers were told of both when the run was taken up.
+            let read = self.worker.inner.store.read()?;
+            step.context = Some(self.report);
+            self.writing = Some((step, tables::message(read.as_ref(), message)?));
+            return Ok(());
+        }
+        let message = self.new_message();
+        let mut step = self.worker.step(StepDetails::MessageCreation { message: message.id });
+        step.context = Some(self.report);
+        let mut events = self.worker.write(|write, _| {
+            let events = self.abandon(write, left)?;
+            tables::put_message(write, &message)?;
+            tables::put_step(write, &step)?;
+            Ok(events)
+        })?;
+        let (told_step, told) = (Arc::new(step.clone()), Arc::new(message.clone()));
+        events.extend([
+            RunEvent::StepCreated(told_step.clone()),
+            RunEvent::Step(told_step),
+            RunEvent::MessageCreated(told.clone()),
+            RunEvent::Message(told),
+        ]);
+        self.worker.live.channel.push_all(events);
+        self.writing = Some((step, message));
+        Ok(())
+    }
+
+    fn new_message(&self) -> Message {
+        let run = &self.worker.run;
+        Message {
+            id: MessageId::new(self.worker.inner.ids.next_id()),
+            thread: run.thread,
+            created_at: self.worker.inner.clock.now(),
+            status: MessageStatus::InProgress,
+            incomplete_reason: None,
+            completed_at: None,
+            incomplete_at: None,
+            role: MessageRole::Assistant,
+            content: Vec::new(),
+            assistant: Some(run.assistant),
+            run: Some(run.id),
+            attachments: Vec::new(),
+            metadata: Default::default(),
+        }
+    }
+
+    /// Fails a step that a dead worker began and this turn has no use for.
+    fn abandon(&self, write: &mut dyn Write, step: Option<RunStep>) -> Result<Vec<RunEvent>> {
+        let Some(mut step) = step else { return Ok(Vec::new()) };
+        let now = self.worker.inner.clock.now();
+        let mut events = Vec::new();
+        if let StepDetails::MessageCreation { message } = step.details {
+            let message = tables::message(write, message)?;
+            events.push(break_off(write, now, message, MessageIncomplete::RunFailed)?);
+        }
+        step.status = StepStatus::Failed;
+        step.ended_at = Some(now);
+        step.last_error = Some(RunError {
+            code: RunErrorCode::ServerError,
+            message: "the process ended while this step was at work".into(),
+        });
+        tables::put_step(write, &step)?;
+        events.push(RunEvent::Step(Arc::new(step)));
+        Ok(events)
+    }
+
+    fn begin_call(&mut self, index: usize, name: &str) -> Result<(), Halt> {
+        self.begin_calls()?;
+        let parallel = self.worker.run.parallel_tool_calls;
+        let Some((_, calls)) = &mut self.calling else { return Ok(()) };
+        if index != calls.len() || index > 0 && !parallel {
+            return Ok(());
+        }
+        let call = match name {
+            FILE_SEARCH if self.worker.file_search().is_some() => {
+                Call::FileSearch { arguments: String::new(), results: None }
+            }
+            name => Call::Function { name: name.into(), arguments: String::new(), output: None },
+        };
+        let call = StepCall { id: CallId::new(self.worker.inner.ids.next_id()), call };
+        calls.push(call.clone());
+        self.worker.live.channel.push(Entry::Step(StepDelta::Call { index, call }));
+        Ok(())
+    }
+
+    fn grow_call(&mut self, index: usize, fragment: &str) {
+        let Some(call) = self.calling.as_mut().and_then(|(_, calls)| calls.get_mut(index)) else {
+            return;
+        };
+        match &mut call.call {
+            Call::FileSearch { arguments, .. } | Call::Function { arguments, .. } => {
+                arguments.push_str(fragment);
+            }
+            _ => {}
+        }
+        let delta = StepDelta::Arguments { index, fragment: fragment.to_owned() };
+        self.worker.live.channel.push(Entry::Step(delta));
+    }
+
+    /// Begins the step of this turn's calls; a message that was being written is complete.
+    fn begin_calls(&mut self) -> Result<(), Halt> {
+        if self.calling.is_some() {
+            return Ok(());
+        }
+        let rest = self.citer.finish();
+        self.grow(rest)?;
+        let left = self.left_open.take();
+        let no_calls = StepDetails::ToolCalls { calls: Vec::new() };
+        let (reused, abandoned) = match left {
+            Some(step) if !is_message(&step) => (Some(step), None),
+            left => (None, left),
+        };
+        let is_new = reused.is_none();
+        let mut step = reused.unwrap_or_else(|| self.worker.step(no_calls));
+        step.context = Some(self.report);
+        let done = self.writing.take().map(|(step, message)| self.completed(step, message));
+        let mut events = self.worker.write(|write, _| {
+            let mut events = self.abandon(write, abandoned)?;
+            if let Some((step, message)) = &done {
+                tables::put_message(write, message)?;
+                tables::put_step(write, step)?;
+                events.push(RunEvent::Message(Arc::new(message.clone())));
+                events.push(RunEvent::Step(Arc::new(step.clone())));
+            }
+            tables::put_step(write, &step)?;
+            Ok(events)
+        })?;
+        if is_new {
+            let told = Arc::new(step.clone());
+            events.extend([RunEvent::StepCreated(told.clone()), RunEvent::Step(told)]);
+        }
+        self.worker.live.channel.push_all(events);
+        self.calling = Some((step, Vec::new()));
+        Ok(())
+    }
+
+    fn completed(&self, mut step: RunStep, mut message: Message) -> (RunStep, Message) {
+        let now = self.worker.inner.clock.now();
+        message.status = MessageStatus::Completed;
+        message.completed_at = Some(now);
+        if message.content.is_empty() {
+            message.content.push(Content::text(""));
+        }
+        step.status = StepStatus::Completed;
+        step.ended_at = Some(now);
+        (step, message)
+    }
+
+    /// Stores what the turn came to.
+    fn finish(mut self, reply: Result<ChatReply>) -> Result<TurnEnd, Halt> {
+        let ended = self.end(reply);
+        ended.map_err(|mut halt| {
+            if self.calling.is_none()
+                && let Some(delta) = self.citer.finish()
+                && let Some((_, message)) = &mut self.writing
+            {
+                delta.apply(message);
+                self.worker.live.channel.push(Entry::Message(delta));
+            }
+            halt.message = self.writing.take().map(|(_, message)| Box::new(message));
+            halt
+        })
+    }
+
+    fn end(&mut self, reply: Result<ChatReply>) -> Result<TurnEnd, Halt> {
+        if let Some(mut halt) = self.halt.take() {
+            halt.usage = reply.ok().map(|reply| reply.usage);
+            return Err(halt);
+        }
+        let reply = reply?;
+        let cut = match reply.finish {
+            FinishReason::Length => Some(RunIncomplete::MaxCompletionTokens),
+            FinishReason::ContentFilter => Some(RunIncomplete::ContentFilter),
+            FinishReason::Cancelled => {
+                return Err(Error::internal("the chat model broke off by itself").into());
+            }
+            _ => None,
+        };
+        let usage = Some(reply.usage);
+        self.catch_up(&reply)
+            .and_then(|()| match (cut, self.calling.take()) {
+                (Some(reason), _) => Err(Cause::Limit(reason).into()),
+                (None, Some((step, calls))) => self.end_with_calls(step, calls, &reply),
+                (None, None) => self.end_with_message(&reply),
+            })
+            .map_err(|halt| Halt { usage, ..halt })
+    }
+
+    /// Takes from the reply what its deltas did not say.
+    fn catch_up(&mut self, reply: &ChatReply) -> Result<(), Halt> {
+        if let Some(rest) = reply.text.get(self.streamed..).filter(|rest| !rest.is_empty()) {
+            self.take(ChatDelta::Text(rest.to_owned()))?;
+        }
+        for (index, ToolRequest { name, arguments }) in reply.tool_calls.iter().enumerate() {
+            if self.calling.as_ref().is_none_or(|(_, calls)| index >= calls.len()) {
+                self.begin_call(index, name)?;
+                self.grow_call(index, arguments);
+            }
+        }
+        Ok(())
+    }
+
+    fn end_with_calls(
+        &self,
+        mut step: RunStep,
+        calls: Vec<StepCall>,
+        reply: &ChatReply,
+    ) -> Result<TurnEnd, Halt> {
+        step.details = StepDetails::ToolCalls { calls };
+        step.usage = Some(reply.usage);
+        self.worker.write(|write, _| tables::put_step(write, &step))?;
+        docent_core::crash_point("run.before-search");
+        Ok(TurnEnd::Again)
+    }
+
+    fn end_with_message(&mut self, reply: &ChatReply) -> Result<TurnEnd, Halt> {
+        let rest = self.citer.finish();
+        self.grow(rest)?;
+        // An answer may be empty; it is an answer all the same.
+        self.begin_message()?;
+        docent_core::crash_point("run.before-message");
+        let Some((step, message)) = &self.writing else { return Ok(TurnEnd::Again) };
+        let (mut step, message) = self.completed(step.clone(), message.clone());
+        step.usage = Some(reply.usage);
+        let now = self.worker.inner.clock.now();
+        let events = self.worker.write(|write, run| {
+            tables::put_message(write, &message)?;
+            tables::put_step(write, &step)?;
+            let mut events = vec![
+                RunEvent::Message(Arc::new(message.clone())),
+                RunEvent::Step(Arc::new(step.clone())),
+            ];
+            let ending = Ending::Completed;
+            events.extend(end_run(write, now, run, ending, &Unfinished::default())?);
+            Ok(events)
+        })?;
+        docent_core::crash_point("run.after-message");
+        self.worker.inner.live.publish(&self.worker.live, events);
+        Ok(TurnEnd::Done)
+    }
+}

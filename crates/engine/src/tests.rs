@@ -1,0 +1,7 @@
+//! Runs from the outside: what a client sees of them, and what a crash leaves.
+
+pub(crate) mod support;
+
+mod life;
+mod recovery;
+mod transcripts;
