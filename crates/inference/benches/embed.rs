@@ -1,0 +1,69 @@
+//! Embeds the texts of a file and prints how long it took, as JSON.
+//!
+//! `benches/peers/embedding.py` runs this and ONNX Runtime in turn; alone it says little, because
+//! a machine is never twice the same.
+//!
+//! ```text
+//! embed --model-dir DIRECTORY --texts FILE.json [--window TOKENS]
+//! ```
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use docent_core::{Embedder, InputRole};
+use docent_inference::{BertEmbedder, BertOptions, Catalog};
+
+const MODEL: &str = "all-MiniLM-L6-v2";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut model_dir, mut texts, mut options) = (None, None, BertOptions::default());
+    while let Some(name) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{name} needs a value"));
+        match &*name {
+            "--model-dir" => model_dir = Some(PathBuf::from(value()?)),
+            "--texts" => texts = Some(value()?),
+            "--window" => options.window_tokens = Some(value()?.parse()?),
+            _ => {}
+        }
+    }
+    // cargo bench and cargo test call us without arguments.
+    let Some(texts) = texts else {
+        eprintln!("run benches/peers/embedding.py, which runs this beside ONNX Runtime");
+        return Ok(());
+    };
+    let texts: Vec<String> = serde_json::from_slice(&std::fs::read(texts)?)?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut catalog = Catalog::builtin();
+    if let Some(cache) =
+        model_dir.as_deref().and_then(|dir| dir.canonicalize().ok()?.parent().map(PathBuf::from))
+    {
+        catalog = catalog.with_cache_dir(cache);
+    }
+    let files =
+        catalog.locate(MODEL).ok_or("the model directory must be called all-MiniLM-L6-v2")?;
+    let embedder = BertEmbedder::load_with(&files, &options)?;
+    embedder.embed(&texts[..texts.len().min(4)], InputRole::Passage)?;
+    let begun = Instant::now();
+    let vectors = embedder.embed(&texts, InputRole::Passage)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let report = serde_json::json!({
+        "seconds": seconds,
+        "tokens": embedder.count_tokens(&texts, InputRole::Passage)?,
+        "vectors": vectors.iter().map(|vector| vector.first()).collect::<Vec<_>>(),
+        "peak_rss_mb": peak_rss_mb(),
+    });
+    #[expect(clippy::print_stdout, reason = "the report is what this program is for")]
+    {
+        println!("{report}");
+    }
+    Ok(())
+}
+
+/// The most memory this process ever held, on Linux.
+fn peak_rss_mb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
+}

@@ -1,0 +1,297 @@
+//! BERT's encoder on a CPU, written for it: no padding, no allocation, no pass over memory that
+//! another pass could have done.
+//!
+//! Windows of any lengths lie one after another as rows of one matrix. Linear layers see only the
+//! rows; attention alone knows where a window ends. Each row's result depends on its own window
+//! and on nothing else in the batch, to the last bit, because every number is a sum in one fixed
+//! order.
+//!
+//! What candle's stock path loses (page faults on large temporaries, copies and transposes in
+//! attention, scalar `erf` and `exp`) is won here by [`Scratch`] kept between batches, weights
+//! packed once ([`matmul`]), attention by tiles ([`attention`]) and vector functions ([`math`]).
+//! candle reads the weights and is the reference in tests.
+
+mod aligned;
+mod attention;
+mod math;
+mod matmul;
+mod weights;
+
+use docent_core::{Error, Result};
+use pulp::{Arch, Simd, WithSimd};
+use serde::Deserialize;
+
+use self::aligned::AlignedBuffer;
+use self::attention::AttentionScratch;
+use self::matmul::{Linear, ROW_MULTIPLE, Rows};
+pub(crate) use self::weights::load;
+
+/// The network's sizes, as in Hugging Face's `config.json`.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct BertConfig {
+    pub(crate) hidden_size: usize,
+    pub(crate) intermediate_size: usize,
+    pub(crate) num_attention_heads: usize,
+    pub(crate) num_hidden_layers: usize,
+    pub(crate) max_position_embeddings: usize,
+    pub(crate) vocab_size: usize,
+    pub(crate) layer_norm_eps: f32,
+    hidden_act: String,
+    #[serde(default)]
+    position_embedding_type: Option<String>,
+}
+
+impl BertConfig {
+    /// Refuses what [`Bert`] would compute wrongly.
+    fn check(&self) -> Result<()> {
+        if self.hidden_act != "gelu" {
+            return Err(Error::invalid(format!(
+                "activation '{}' is not supported, only gelu",
+                self.hidden_act
+            )));
+        }
+        if self.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
+            return Err(Error::invalid("only absolute position embeddings are supported"));
+        }
+        let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
+        if hidden == 0 || heads == 0 || !hidden.is_multiple_of(heads) {
+            return Err(Error::invalid(format!(
+                "{hidden} dimensions do not split into {heads} heads"
+            )));
+        }
+        if !self.head_dims().is_multiple_of(attention::TILE) {
+            return Err(Error::invalid(format!(
+                "a head has {} dimensions, which is no multiple of {}",
+                self.head_dims(),
+                attention::TILE
+            )));
+        }
+        Ok(())
+    }
+
+    fn head_dims(&self) -> usize {
+        self.hidden_size / self.num_attention_heads
+    }
+}
+
+/// Scale and shift after a layer.
+#[derive(Debug)]
+struct LayerNorm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    /// Query, key and value in one product, the query already divided by the root of the head's
+    /// dimensions.
+    qkv: Linear,
+    attention_output: Linear,
+    attention_norm: LayerNorm,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+}
+
+/// The encoder with its weights.
+pub(crate) struct Bert {
+    config: BertConfig,
+    arch: Arch,
+    /// Row-major: one row a token of the vocabulary.
+    words: Vec<f32>,
+    /// One row a position; the embedding of token type 0 is added already.
+    positions: Vec<f32>,
+    embedding_norm: LayerNorm,
+    layers: Vec<Layer>,
+}
+
+impl std::fmt::Debug for Bert {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bert").field("config", &self.config).field("arch", &self.arch).finish()
+    }
+}
+
+/// Memory for one batch, kept for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    hidden: AlignedBuffer,
+    qkv: AlignedBuffer,
+    context: AlignedBuffer,
+    wide: AlignedBuffer,
+    packed: AlignedBuffer,
+    attention: AttentionScratch,
+}
+
+impl Bert {
+    pub(crate) fn config(&self) -> &BertConfig {
+        &self.config
+    }
+
+    /// The last layer's token vectors, row-major, window after window. Each window is token ids,
+    /// special tokens included, at most `max_position_embeddings` of them.
+    ///
+    /// # Errors
+    /// [`Invalid`](docent_core::ErrorKind::Invalid) for a token or a position the model does not
+    /// have.
+    pub(crate) fn forward<'s>(
+        &self,
+        windows: &[&[u32]],
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s [f32]> {
+        for window in windows {
+            self.check(window)?;
+        }
+        let tokens = windows.iter().map(|window| window.len()).sum::<usize>();
+        self.arch.dispatch(Forward { bert: self, windows, tokens, scratch });
+        Ok(&scratch.hidden[..tokens * self.config.hidden_size])
+    }
+
+    /// The mean over `query`'s rows of the greatest product with a row of `passage`.
+    pub(crate) fn max_sim(&self, query: &[f32], passage: &[f32]) -> f32 {
+        self.arch.dispatch(MaxSim { query, passage, dims: self.config.hidden_size })
+    }
+
+    fn check(&self, window: &[u32]) -> Result<()> {
+        if window.is_empty() || window.len() > self.config.max_position_embeddings {
+            return Err(Error::invalid(format!(
+                "a window of {} tokens; the model takes 1 to {}",
+                window.len(),
+                self.config.max_position_embeddings
+            )));
+        }
+        match window.iter().find(|&&token| token as usize >= self.config.vocab_size) {
+            Some(token) => Err(Error::invalid(format!(
+                "token {token} is beyond the model's {} words; do tokenizer and weights belong together?",
+                self.config.vocab_size
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One batch, for whatever vector unit this machine has.
+struct Forward<'a> {
+    bert: &'a Bert,
+    windows: &'a [&'a [u32]],
+    tokens: usize,
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { bert, windows, tokens, scratch } = self;
+        let config = &bert.config;
+        // Tiles of rows are always whole; the rows beyond the last are computed and ignored.
+        let rows = tokens.next_multiple_of(ROW_MULTIPLE);
+        scratch.hidden.resize(rows * config.hidden_size);
+        scratch.context.resize(rows * config.hidden_size);
+        scratch.qkv.resize(rows * 3 * config.hidden_size);
+        scratch.wide.resize(rows * config.intermediate_size);
+        bert.embed(simd, windows, &mut scratch.hidden);
+        for layer in &bert.layers {
+            layer.forward(simd, config, windows, rows, scratch);
+        }
+    }
+}
+
+struct MaxSim<'a> {
+    query: &'a [f32],
+    passage: &'a [f32],
+    dims: usize,
+}
+
+impl WithSimd for MaxSim<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        if self.query.is_empty() || self.passage.is_empty() {
+            return 0.0;
+        }
+        let rows = self.query.chunks_exact(self.dims);
+        let count = rows.len() as f32;
+        let best = |query: &[f32]| {
+            let passage = self.passage.chunks_exact(self.dims);
+            passage.map(|row| math::dot(simd, query, row)).fold(f32::NEG_INFINITY, f32::max)
+        };
+        rows.map(best).sum::<f32>() / count
+    }
+}
+
+impl Bert {
+    #[inline(always)]
+    fn embed<S: Simd>(&self, simd: S, windows: &[&[u32]], hidden: &mut [f32]) {
+        let dims = self.config.hidden_size;
+        let tokens = windows.iter().flat_map(|window| window.iter().enumerate());
+        for ((position, &token), row) in tokens.zip(hidden.chunks_exact_mut(dims)) {
+            let word = &self.words[token as usize * dims..][..dims];
+            let position = &self.positions[position * dims..][..dims];
+            for ((sum, word), position) in row.iter_mut().zip(word).zip(position) {
+                *sum = word + position;
+            }
+            let norm = &self.embedding_norm;
+            math::layer_norm(simd, row, &norm.weight, &norm.bias, self.config.layer_norm_eps);
+        }
+    }
+}
+
+impl Layer {
+    #[inline(always)]
+    fn forward<S: Simd>(
+        &self,
+        simd: S,
+        config: &BertConfig,
+        windows: &[&[u32]],
+        rows: usize,
+        scratch: &mut Scratch,
+    ) {
+        let Scratch { hidden, qkv, context, wide, packed, attention } = scratch;
+        let dims = config.hidden_size;
+        let eps = config.layer_norm_eps;
+        self.qkv.apply(simd, Rows::new(hidden, dims, rows), packed, qkv);
+        let heads =
+            attention::Heads { count: config.num_attention_heads, dims: config.head_dims() };
+        let mut start = 0;
+        for window in windows {
+            let span = start..start + window.len();
+            heads.attend(
+                simd,
+                &qkv[span.start * 3 * dims..span.end * 3 * dims],
+                &mut context[span.start * dims..span.end * dims],
+                attention,
+            );
+            start = span.end;
+        }
+        self.attention_output.apply(simd, Rows::new(context, dims, rows), packed, wide);
+        self.attention_norm.add_and_norm(simd, hidden, wide, dims, eps);
+        self.intermediate.apply_gelu(simd, Rows::new(hidden, dims, rows), packed, wide);
+        self.output.apply(simd, Rows::new(wide, config.intermediate_size, rows), packed, context);
+        self.output_norm.add_and_norm(simd, hidden, context, dims, eps);
+    }
+}
+
+impl LayerNorm {
+    /// `hidden` becomes the norm of `hidden + change`, row by row.
+    #[inline(always)]
+    fn add_and_norm<S: Simd>(
+        &self,
+        simd: S,
+        hidden: &mut [f32],
+        change: &[f32],
+        dims: usize,
+        eps: f32,
+    ) {
+        for (row, change) in hidden.chunks_exact_mut(dims).zip(change.chunks_exact(dims)) {
+            for (value, change) in row.iter_mut().zip(change) {
+                *value += change;
+            }
+            math::layer_norm(simd, row, &self.weight, &self.bias, eps);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
