@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("run benches/peers/embedding.py, which runs this beside ONNX Runtime");
         return Ok(());
     };
-    let texts: Vec<String> = serde_json::from_slice(&std::fs::read(texts)?)?;
+    let texts: Vec<String> = serde_json::from_slice(&fs_err::read(texts)?)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut catalog = Catalog::builtin();
     if let Some(cache) =
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The most memory this process ever held, on Linux.
 fn peak_rss_mb() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
 }

@@ -108,7 +108,13 @@ fn a_file_changed_after_it_was_checked_is_checked_again() {
     let checked = fs::metadata(&path).unwrap().modified().unwrap();
     fs::write(&path, b"weightz").unwrap();
     let later = checked + std::time::Duration::from_secs(1);
-    std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .into_file()
+        .set_modified(later)
+        .unwrap();
     assert!(catalog.locate("m").is_none());
 }
 
@@ -121,7 +127,13 @@ fn an_unchanged_file_is_not_hashed_again_but_verify_hashes_it() {
     // Same length, same time: only a hash could tell.
     let checked = fs::metadata(&path).unwrap().modified().unwrap();
     fs::write(&path, b"weightz").unwrap();
-    std::fs::File::options().write(true).open(&path).unwrap().set_modified(checked).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .into_file()
+        .set_modified(checked)
+        .unwrap();
     assert!(catalog.locate("m").is_some());
     assert_eq!(catalog.verify("m").unwrap_err().kind(), ErrorKind::Corrupt);
     assert!(catalog.locate("m").is_none(), "verify forgets what it found wrong");
