@@ -117,6 +117,7 @@ fn warnings(pages: &[ParsedPage]) -> Vec<Warning> {
 }
 
 #[cfg(test)]
-pub(crate) mod handmade;
+#[path = "../tests/guarded/handmade.rs"]
+mod handmade;
 #[cfg(test)]
 mod tests;

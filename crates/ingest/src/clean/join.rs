@@ -53,7 +53,20 @@ impl Vocabulary {
         if is_hyphen(last) {
             return self.join_hyphenated(&text[..text.len() - last.len_utf8()], next);
         }
-        if is_unspaced(last) && is_unspaced(first) { Join::Nothing } else { Join::Space }
+        let is_one_word = is_hangul(last) && is_hangul(first) && self.is_broken_word(text, next);
+        if is_one_word || is_unspaced(last) && is_unspaced(first) {
+            return Join::Nothing;
+        }
+        Join::Space
+    }
+
+    /// Whether the last word of `text` and the first of `next` are one elsewhere in the document,
+    /// and are not both words of their own.
+    fn is_broken_word(&self, text: &str, next: &str) -> bool {
+        let head = text.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
+        let tail = next.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
+        self.has(head.chars().chain(tail.chars()))
+            && !(self.has(head.chars()) && self.has(tail.chars()))
     }
 
     /// Drops the hyphen when the two halves make a word: the document uses it elsewhere, or at
@@ -100,13 +113,17 @@ fn is_hyphen(c: char) -> bool {
 }
 
 /// Whether the script of `c` puts no space between words, so that a line break stands for
-/// nothing: Han, kana and their punctuation, Thai, Lao, Khmer, Myanmar. Korean has spaces, but
-/// breaks lines within words too; a space is the likelier reading there.
+/// nothing: Han, kana and their punctuation, Thai, Lao, Khmer, Myanmar.
 fn is_unspaced(c: char) -> bool {
     matches!(c,
         '\u{2e80}'..='\u{312f}' | '\u{3190}'..='\u{a4cf}' | '\u{f900}'..='\u{faff}'
         | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}' | '\u{e00}'..='\u{eff}'
         | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
+}
+
+/// Korean has spaces between words, but lines break within words too.
+fn is_hangul(c: char) -> bool {
+    matches!(c, '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7ff}')
 }
 
 /// Whether a paragraph goes on from the end of one page to the top of the next.
@@ -132,7 +149,8 @@ mod tests {
 
     #[test]
     fn a_hyphen_goes_only_where_a_word_was_broken() {
-        let used = vocabulary("the document is well-known to a user and defined, self-made");
+        let used =
+            vocabulary("the document is well-known to a user and defined, self-made, 데비안");
         let cases = [
             ("the docu-", "ment says", Join::DropLast),
             ("a long expla-", "nation", Join::DropLast),
@@ -147,6 +165,7 @@ mod tests {
             ("中文", "文本", Join::Nothing),
             ("中文", "text", Join::Space),
             ("한국", "어", Join::Space),
+            ("데비", "안 설명", Join::Nothing),
         ];
         for (text, next, expected) in cases {
             assert_eq!(used.join(text, next), expected, "{text}|{next}");

@@ -86,7 +86,7 @@ impl ProcessGuard {
                 Outcome::Done(reply)
             }
             Ok((reply, Wear::Worn)) => Outcome::Done(reply),
-            Err(_) => worker.end(limits),
+            Err(error) => worker.end(&error, limits),
         }
     }
 }
@@ -211,15 +211,17 @@ impl Worker {
     }
 
     /// Why a child that broke off the conversation did.
-    fn end(mut self, limits: &Limits) -> Outcome {
+    fn end(mut self, error: &io::Error, limits: &Limits) -> Outcome {
         if self.timed_out {
             return Outcome::TimedOut;
         }
         self.input = None;
         let mut child = lock(&self.child);
-        // It closed its output, so it is dying; give it a moment to do so by itself, because how
+        // When it closed its pipes it is dying; give it a moment to do so by itself, because how
         // it died is the reason we report.
-        let status = wait_briefly(&mut child).or_else(|| {
+        let is_dying =
+            matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe);
+        let status = is_dying.then(|| wait_briefly(&mut child)).flatten().or_else(|| {
             let _ = child.kill();
             child.wait().ok()
         });

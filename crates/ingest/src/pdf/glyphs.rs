@@ -97,8 +97,10 @@ impl Glyphs {
         if ![x, y, place.advance].into_iter().all(is_sane) || !(0.01..1e5).contains(&place.size) {
             return;
         }
+        // A part of a ligature is mapped to no text on purpose; a tab or line end is a space.
+        let text = if text.starts_with(['\t', '\n', '\r']) { " " } else { text };
         if text.chars().all(|c| c.is_control() || c == '\u{fffd}') {
-            self.unmapped += 1;
+            self.unmapped += u32::from(!text.is_empty());
             return;
         }
         if self.all.len() as u32 >= self.limit || self.texts.len() > u32::MAX as usize / 2 {

@@ -82,10 +82,10 @@ fn reverse_runs(items: &mut [Item<'_>], class: Class) {
         if this == Some(class) {
             start.get_or_insert(at);
             end = at + 1;
-        } else if this != Some(Class::Neutral) {
-            if let Some(start) = start.take() {
-                items[start..end].reverse();
-            }
+        } else if this != Some(Class::Neutral)
+            && let Some(start) = start.take()
+        {
+            items[start..end].reverse();
         }
     }
 }

@@ -17,7 +17,7 @@ fn starts_paragraph(before: &Row, row: &Row, leading: f32, edge: f32) -> bool {
     let is_elsewhere = step <= 0.0 || row.left > before.right || row.right < before.left;
     let is_spaced = step > leading * 1.25 * before.size.max(row.size);
     let is_resized = (row.size / before.size - 1.0).abs() > 0.15;
-    if is_spaced || is_resized || begins_with_bullet(row) {
+    if is_spaced || is_resized || begins_with_bullet(row) || is_tabular(row) {
         return true;
     }
     if is_elsewhere {
@@ -60,18 +60,31 @@ fn usual_leading(rows: &[Row]) -> f32 {
     steps.get(steps.len() / 3).copied().unwrap_or(1.2)
 }
 
-/// For each row, how far right the rows around it reach in its column.
+/// For each row, how far right the rows around it in its column reach: the outermost edge that
+/// three of them share, because a wide title or table says nothing about the text below it.
 fn right_edges(rows: &[Row]) -> Vec<f32> {
     const AROUND: usize = 12;
+    const SHARING: usize = 3;
     let edge = |at: usize| {
         let row = &rows[at];
-        rows[at.saturating_sub(AROUND)..(at + AROUND).min(rows.len())]
+        let mut edges: Vec<f32> = rows[at.saturating_sub(AROUND)..(at + AROUND).min(rows.len())]
             .iter()
             .filter(|other| other.left < row.right && row.left < other.right)
             .map(|other| other.right)
-            .fold(row.right, f32::max)
+            .collect();
+        edges.sort_by(|a, b| b.total_cmp(a));
+        let is_shared = |three: &&[f32]| three[0] - three[SHARING - 1] < row.size;
+        let shared = edges.windows(SHARING).find(is_shared).map(|three| three[0]);
+        shared.or(edges.first().copied()).unwrap_or(row.right).max(row.right)
     };
     (0..rows.len()).map(edge).collect()
+}
+
+/// Whether wide gaps divide the row into cells.
+fn is_tabular(row: &Row) -> bool {
+    let mut cells: Vec<(f32, f32)> = row.segments.iter().map(|s| (s.left, s.right)).collect();
+    cells.sort_by(|a, b| a.0.total_cmp(&b.0));
+    cells.windows(2).any(|pair| pair[1].0 - pair[0].1 > row.size)
 }
 
 fn begins_with_bullet(row: &Row) -> bool {
