@@ -35,8 +35,8 @@ pub(super) fn windows(text: &str, strategy: ChunkingStrategy) -> Vec<Window> {
 }
 
 /// The window of `range` tokens, or a little less, and the token it ends before. Cut off from what
-/// surrounds it, a text can have a token more than it had as a part. That happens only where a
-/// border divides a word, so only such windows are counted again.
+/// surrounds it, a text can have a token more or less than it had as a part. That happens only where
+/// a border divides a word or follows a space, so only such windows are counted again.
 fn cut(
     text: &str,
     tokens: &Tokens,
@@ -48,12 +48,15 @@ fn cut(
     let start_byte = tokens.border(text, first);
     loop {
         let end_byte = tokens.border(text, end);
-        let is_whole = tokens.is_word_border(first) && tokens.is_word_border(end);
+        let is_whole = tokens.is_word_border(first)
+            && tokens.is_word_border(end)
+            && !text[..end_byte].ends_with(char::is_whitespace);
         let count =
             if is_whole { end - first } else { tokenizer.count(&text[start_byte..end_byte]) };
         // More than half a window is always kept, so that the next one begins after this one.
         if count <= size || end - first <= size / 2 + 1 {
-            return (Window { start: start_byte, end: end_byte, tokens: count as u32 }, end);
+            let window = Window { start: start_byte, end: end_byte, tokens: count as u32 };
+            return (window, tokens.at_or_after(end, end_byte));
         }
         end = (end - (count - size)).max(first + size / 2 + 1);
     }
@@ -91,6 +94,13 @@ impl Tokens {
     fn border(&self, text: &str, at: usize) -> usize {
         let byte = self.starts.get(at).map_or(self.text_bytes, |start| (start >> 1) as usize);
         text.ceil_char_boundary(byte)
+    }
+
+    /// The first token, from `at` on, that begins at `byte` or later: a border that moved to the end
+    /// of a character took the tokens within it along.
+    fn at_or_after(&self, at: usize, byte: usize) -> usize {
+        let within = self.starts[at..].iter().take_while(|start| ((**start >> 1) as usize) < byte);
+        at + within.count()
     }
 
     fn is_word_border(&self, at: usize) -> bool {
