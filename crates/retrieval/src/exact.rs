@@ -13,6 +13,7 @@ mod cascade;
 mod dot;
 mod file;
 mod rows;
+mod sealed;
 
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -25,6 +26,9 @@ use half::f16;
 
 use file::Files;
 use rows::Rows;
+
+pub(crate) use rows::BLOCK_ROWS;
+pub(crate) use sealed::Sealed;
 
 /// Rows wait in memory until there are this many, then they are written and synced.
 const FLUSH_ROWS: usize = 8_192;
@@ -82,6 +86,47 @@ impl ExactIndex {
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The rows of the full blocks, which change no more.
+    pub(crate) fn sealed(&self) -> Sealed {
+        let inner = self.read();
+        Sealed::new(&inner.rows, inner.files.generation())
+    }
+
+    /// Grows when rows get other numbers.
+    pub(crate) fn generation(&self) -> u64 {
+        self.read().files.generation()
+    }
+
+    /// As [`search`](Index::search), by way of a graph over the rows of `generation`: `nearest`
+    /// says how many rows it covers, and which are nearest to a vector.
+    pub(crate) fn search_through(
+        &self,
+        query: &Query<'_>,
+        limit: usize,
+        generation: u64,
+        nearest: &dyn Fn(&[f32], usize) -> (usize, Vec<usize>),
+    ) -> Result<Vec<Hit>> {
+        let Some(vector) = query.vector else { return Ok(vec![]) };
+        self.check_dims(vector)?;
+        let inner = self.read();
+        if inner.files.generation() != generation {
+            return cascade::search(&inner, vector, query.allow, limit);
+        }
+        cascade::search_through(&inner, vector, limit, nearest)
+    }
+
+    fn check_dims(&self, vector: &[f32]) -> Result<()> {
+        if vector.len() == self.shape.dims {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "the query's vector has {} dimensions, the index of {} has {}",
+            vector.len(),
+            self.shape.fingerprint,
+            self.shape.dims
+        )))
     }
 
     /// Reads every row and compares it with its checksum.
@@ -144,14 +189,7 @@ impl Index for ExactIndex {
 
     fn search(&self, query: &Query<'_>, limit: usize) -> Result<Vec<Hit>> {
         let Some(vector) = query.vector else { return Ok(vec![]) };
-        if vector.len() != self.shape.dims {
-            return Err(Error::invalid(format!(
-                "the query's vector has {} dimensions, the index of {} has {}",
-                vector.len(),
-                self.shape.fingerprint,
-                self.shape.dims
-            )));
-        }
+        self.check_dims(vector)?;
         cascade::search(&self.read(), vector, query.allow, limit)
     }
 }

@@ -249,7 +249,7 @@ impl Index for KeywordIndex {
 
     fn clear(&self) -> Result<()> {
         let mut writing = self.lock();
-        writing.writer = None;
+        writing.stop();
         *writing = Writing::create(&self.path)?;
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = State::default();
         Ok(())
@@ -314,6 +314,15 @@ impl Writing {
         Ok(self.writer.as_mut().expect("it was put there above"))
     }
 
+    /// Lets running merges end: they would write into a directory that may be gone, or another's.
+    fn stop(&mut self) {
+        if let Some(writer) = self.writer.take()
+            && let Err(error) = writer.wait_merging_threads()
+        {
+            tracing::warn!(%error, "a merge of the word index failed");
+        }
+    }
+
     /// The segments of the last commit; those in `known` that did not change are taken over.
     fn segments(&self, known: &[Segment]) -> Result<Vec<Segment>> {
         let searcher = self.reader.searcher();
@@ -324,6 +333,12 @@ impl Writing {
                 None => Segment::load(reader, self.fields).map_err(broken),
             })
             .collect()
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`Collections`] | files, vector stores, the ingest journey, doctor's checks |
 //! | [`KeywordIndex`] | BM25 over Tantivy's postings, every script |
-//! | [`ExactIndex`] | vectors, by looking at all of them |
+//! | [`ExactIndex`], [`HnswIndex`] | vectors, by looking at all of them, or by a graph |
 //! | [`conformance`] | what an [`Index`](docent_core::Index) promises, as a test suite |
 //!
 //! An index is a cache: delete `indexes/` while nothing runs and only time is lost.
@@ -19,6 +19,7 @@ mod embeddings;
 mod exact;
 mod follower;
 mod fusion;
+mod hnsw;
 mod keyword;
 mod language;
 mod overlap;
@@ -31,4 +32,5 @@ pub use collections::{
     SearchOptions, SearchResult, StageTime, Trace, VectorIndexKind,
 };
 pub use exact::{ExactIndex, VectorShape};
+pub use hnsw::{HnswIndex, HnswOptions};
 pub use keyword::{Bm25, KeywordIndex};

@@ -83,7 +83,33 @@ impl Collections {
             self.check_indexes(vector_store.id, fix, &mut findings)?;
         }
         self.check_embeddings(fix, &mut findings)?;
+        self.check_directories(&stores, fix, &mut findings)?;
         Ok(findings.found)
+    }
+
+    /// Indexes of vector stores that do not exist any more.
+    fn check_directories(
+        &self,
+        stores: &[(VectorStoreId, VectorStore)],
+        fix: bool,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        if !self.indexes.exists() {
+            return Ok(());
+        }
+        for entry in fs_err::read_dir(&self.indexes)? {
+            let entry = entry?;
+            let id = entry.file_name().to_str().and_then(|name| name.parse::<VectorStoreId>().ok());
+            if let Some(id) = id
+                && !stores.iter().any(|(known, _)| *known == id)
+            {
+                findings.add(id, "indexes of a vector store that does not exist", fix);
+                if fix {
+                    fs_err::remove_dir_all(entry.path())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Every file has its bytes, every blob has a file.

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use docent_core::{EmbedderSpec, Result, Seq, Store, VectorStoreId};
+use docent_core::{EmbedderSpec, Index, Result, Seq, Store, VectorStoreId};
 
-use super::CollectionsOptions;
+use super::{CollectionsOptions, VectorIndexKind};
 use crate::exact::{ExactIndex, VectorShape};
 use crate::follower::{Follower, Takes};
+use crate::hnsw::{HnswIndex, HnswOptions};
 use crate::keyword::KeywordIndex;
 use crate::tables::{LOG, LOG_ENDS, log_ends, within};
 
@@ -22,6 +23,17 @@ pub(crate) struct Collection {
 /// The names of the lists a search merges.
 pub(crate) const KEYWORD: &str = "keyword";
 pub(crate) const VECTOR: &str = "vector";
+
+/// From this many vectors on, `auto` puts a graph over them (`docs/benchmarks/retrieval.md`).
+const GRAPH_FROM: usize = 4_000_000;
+
+fn wants_graph(kind: VectorIndexKind, vectors: usize) -> bool {
+    match kind {
+        VectorIndexKind::Auto => vectors >= GRAPH_FROM,
+        VectorIndexKind::Exact => false,
+        VectorIndexKind::Hnsw => true,
+    }
+}
 
 impl Collection {
     pub(crate) fn open(
@@ -39,8 +51,13 @@ impl Collection {
             let fingerprint = spec.fingerprint.clone();
             let path = path.join(format!("vector-{fingerprint}"));
             let shape = VectorShape { fingerprint: fingerprint.clone(), dims: spec.dims };
-            let index = Arc::new(ExactIndex::open(path, shape)?);
-            vector_index = Some(Arc::clone(&index));
+            let rows = Arc::new(ExactIndex::open(path.clone(), shape)?);
+            vector_index = Some(Arc::clone(&rows));
+            let expected = rows.len().max(keyword_index.len());
+            let index: Arc<dyn Index> = match wants_graph(options.vector_index, expected) {
+                true => Arc::new(HnswIndex::over(rows, path, HnswOptions::default())?),
+                false => rows,
+            };
             followers.push(Follower::new(VECTOR, index, id, Takes::Vectors(fingerprint))?);
         }
         let collection = Self { id, keyword_index, vector_index, followers };

@@ -81,6 +81,35 @@ pub(super) fn search(
     rescore(inner, vector, &candidates, limit)
 }
 
+/// As [`search`], where `nearest` names the rows nearest to a vector among the first `covered`; the
+/// rows behind are looked at one by one.
+pub(super) fn search_through(
+    inner: &Inner,
+    vector: &[f32],
+    limit: usize,
+    nearest: &dyn Fn(&[f32], usize) -> (usize, Vec<usize>),
+) -> Result<Vec<Hit>> {
+    let rows = &inner.rows;
+    if limit == 0 || rows.alive() == 0 {
+        return Ok(vec![]);
+    }
+    let keep = rows_to_rescore(rows, limit);
+    // Deleted rows take places in what the graph names, so more are asked for.
+    let wanted = keep * rows.len() / rows.alive();
+    let (covered, named) = nearest(vector, wanted);
+    let probe = Probe::new(vector, rows);
+    let mut candidates = scan_ranges(rows, &probe, &[covered..rows.len()], keep);
+    let alive = named.into_iter().filter(|&row| row < covered && !rows.is_dead(row));
+    let alive = alive.map(|row| Candidate { score: 0.0, chunk: rows.chunk(row), row });
+    let before = candidates.len();
+    candidates.extend(alive);
+    if candidates.len() - before < keep.min(covered) / 2 {
+        // Mostly deleted around here: the graph does not lead far enough.
+        candidates = scan_all(rows, &probe, keep);
+    }
+    rescore(inner, vector, &candidates, limit)
+}
+
 /// Enough that what the bytes misplace is still among them: 64 or four times the limit, and more
 /// when each chunk has several windows, of which only the best counts.
 fn rows_to_rescore(rows: &Rows, limit: usize) -> usize {
@@ -128,9 +157,8 @@ fn scan_part(rows: &Rows, probe: &Probe, part: Range<usize>, top: &mut Top<Candi
     let mut dots = Vec::with_capacity(part.len());
     probe.kernel.dots(&probe.codes, codes, &mut dots);
     for ((number, dot), at) in part.zip(dots).zip(here) {
-        let scale = block.scales[at];
-        let score = dot as f32 * scale;
-        if scale > 0.0 && top.would_take(score) {
+        let score = dot as f32 * block.scales[at];
+        if top.would_take(score) && !rows.is_dead(number) {
             top.offer(Candidate { score, chunk: block.chunks[at], row: number });
         }
     }
@@ -155,9 +183,8 @@ fn scan_passed(rows: &Rows, probe: &Probe, keep: usize) -> Vec<Candidate> {
         for (offset, _) in distances.iter().enumerate().filter(|(_, far)| **far <= limit) {
             let number = at * BLOCK_ROWS + offset;
             probe.kernel.dots(&probe.codes, rows.codes(number), &mut dots);
-            let scale = rows.scale(number);
-            let score = dots[0] as f32 * scale;
-            if scale > 0.0 && top.would_take(score) {
+            let score = dots[0] as f32 * rows.scale(number);
+            if top.would_take(score) && !rows.is_dead(number) {
                 top.offer(Candidate { score, chunk: rows.chunk(number), row: number });
             }
         }

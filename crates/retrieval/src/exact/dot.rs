@@ -53,6 +53,19 @@ impl Kernel {
         }
     }
 
+    /// The dot product of two rows.
+    pub(crate) fn dot(self, a: &[i8], b: &[i8]) -> i32 {
+        match self {
+            Self::Portable => dot(a, b),
+            // SAFETY: `detect` is the only maker of this variant, and it saw the features.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { dot_avx2(a, b) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { dot_avx512(a, b) },
+        }
+    }
+
     /// In how many bits `query` differs from each row of `bits`.
     pub(crate) fn distances(self, query: &[u64], bits: &[u64], out: &mut Vec<u16>) {
         match self {
@@ -98,6 +111,18 @@ fn dots_avx2(query: &[i8], codes: &[i8], out: &mut Vec<i32>) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 fn dots_avx512(query: &[i8], codes: &[i8], out: &mut Vec<i32>) {
     dots(query, codes, out);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn dot_avx2(a: &[i8], b: &[i8]) -> i32 {
+    dot(a, b)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn dot_avx512(a: &[i8], b: &[i8]) -> i32 {
+    dot(a, b)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -122,6 +122,11 @@ impl Files {
         self.pending.len() / (self.head.dims * 2)
     }
 
+    /// Grows when rows get other numbers.
+    pub(super) fn generation(&self) -> u64 {
+        self.head.generation
+    }
+
     /// Keeps an exact row until the next flush; returns its checksum.
     pub(super) fn append(&mut self, exact: &[f16]) -> u32 {
         let start = self.pending.len();
@@ -200,7 +205,7 @@ impl Files {
         next.head.generation = self.head.generation + 1;
         let mut kept = Rows::new(shape.dims);
         let mut exact = vec![f16::ZERO; shape.dims];
-        for number in (0..rows.len()).filter(|&number| rows.scale(number) > 0.0) {
+        for number in (0..rows.len()).filter(|&number| !rows.is_dead(number)) {
             self.read(number, rows.check(number), &mut exact)?;
             next.append(&exact);
             let (chunk, check) = (rows.chunk(number), rows.check(number));
@@ -224,8 +229,8 @@ impl Files {
         self.pending.clear();
         self.removed.clear();
         self.head = Head {
+            generation: self.head.generation + 1,
             rows: 0,
-            generation: 0,
             watermark: Seq(0),
             codes_crc: 0,
             removed: vec![],
@@ -245,7 +250,7 @@ fn write_codes(mut file: File, rows: &Rows, from: usize, crc: u32) -> Result<u32
     let mut buffer = Vec::with_capacity(1 << 20);
     for number in from..rows.len() {
         buffer.extend(rows.chunk(number).0.to_le_bytes());
-        buffer.extend(rows.scale(number).abs().to_le_bytes());
+        buffer.extend(rows.scale(number).to_le_bytes());
         buffer.extend(rows.check(number).to_le_bytes());
         buffer.extend(rows.codes(number).iter().map(|code| code.cast_unsigned()));
         if buffer.len() >= 1 << 20 || number + 1 == rows.len() {

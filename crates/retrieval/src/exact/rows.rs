@@ -1,5 +1,7 @@
 //! The matrix in memory: a byte and a bit for every dimension, in blocks that never move.
 
+use std::sync::Arc;
+
 use docent_core::{ChunkId, ChunkRange, ChunkSet};
 use half::f16;
 
@@ -10,10 +12,10 @@ pub(crate) const BLOCK_ROWS: usize = 4_096;
 const LANES: usize = 64;
 
 /// [`BLOCK_ROWS`] vectors, or fewer in the last block.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Block {
     pub(crate) chunks: Vec<ChunkId>,
-    /// What a code of 1 stands for, by row; negative for a deleted row.
+    /// What a code of 1 stands for, by row.
     pub(crate) scales: Vec<f32>,
     pub(crate) codes: Vec<i8>,
     pub(crate) bits: Vec<u64>,
@@ -24,9 +26,11 @@ pub(crate) struct Block {
 pub(crate) struct Rows {
     /// Codes a row, padding included.
     pub(crate) stride: usize,
-    pub(crate) blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Arc<Block>>,
     len: usize,
     alive: usize,
+    /// Bit `row` is set when the row is deleted.
+    dead: Vec<u64>,
     chunk_count: usize,
     /// Bit `id` is set when chunk `id` has living rows.
     present: Vec<u64>,
@@ -51,6 +55,7 @@ impl Rows {
             blocks: vec![],
             len: 0,
             alive: 0,
+            dead: vec![],
             chunk_count: 0,
             present: vec![],
             runs: vec![],
@@ -80,9 +85,12 @@ impl Rows {
 
     pub(crate) fn push_codes(&mut self, chunk: ChunkId, scale: f32, codes: &[i8], check: u32) {
         if self.len.is_multiple_of(BLOCK_ROWS) {
-            self.blocks.push(Block::default());
+            self.blocks.push(Arc::default());
+            self.dead.resize(self.dead.len() + BLOCK_ROWS / 64, 0);
         }
         let block = self.blocks.last_mut().expect("one was pushed before the first row");
+        // Only full blocks are ever shared, so this copies nothing.
+        let block = Arc::make_mut(block);
         block.chunks.push(chunk);
         block.scales.push(scale);
         block.codes.extend_from_slice(codes);
@@ -125,9 +133,8 @@ impl Rows {
         let before = self.alive;
         for rows in self.rows_of(&ChunkSet::from_ranges([range])) {
             for number in rows {
-                let scale = &mut self.blocks[number / BLOCK_ROWS].scales[number % BLOCK_ROWS];
-                self.alive -= usize::from(*scale > 0.0);
-                *scale = -scale.abs();
+                self.alive -= usize::from(!self.is_dead(number));
+                self.dead[number / 64] |= 1 << (number % 64);
             }
         }
         let held = self.present.len() as u64 * 64;
@@ -173,6 +180,15 @@ impl Rows {
         self.blocks[number / BLOCK_ROWS].chunks[number % BLOCK_ROWS]
     }
 
+    pub(crate) fn is_dead(&self, number: usize) -> bool {
+        self.dead[number / 64] >> (number % 64) & 1 == 1
+    }
+
+    /// The full blocks, which change no more.
+    pub(crate) fn full_blocks(&self) -> &[Arc<Block>] {
+        &self.blocks[..self.len / BLOCK_ROWS]
+    }
+
     pub(crate) fn scale(&self, number: usize) -> f32 {
         self.blocks[number / BLOCK_ROWS].scales[number % BLOCK_ROWS]
     }
@@ -199,8 +215,7 @@ impl Rows {
     }
 }
 
-/// Writes `exact` as bytes; returns what a byte of 1 stands for. Always
-/// positive, even for a row of zeros: the sign says whether the row is deleted.
+/// Writes `exact` as bytes; returns what a byte of 1 stands for, more than 0 even for zeros.
 pub(crate) fn quantize(exact: &[f32], codes: &mut [i8]) -> f32 {
     let greatest = exact.iter().fold(0.0f32, |greatest, value| greatest.max(value.abs()));
     let scale = (greatest / 127.0).max(f32::MIN_POSITIVE);

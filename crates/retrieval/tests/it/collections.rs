@@ -1,12 +1,10 @@
 //! The ingest journey, searches and doctor, with a made-up embedder on stores in memory.
 
-mod support;
-
 use std::ops::ControlFlow;
 
+use crate::support::{Embeds, Library};
 use docent_core::{AttributeValue, Comparison, FileStatus, Filter, Metadata};
 use docent_retrieval::{AttachOptions, IngestStage, Repair, SearchOptions};
-use support::{Embeds, Library};
 
 #[test]
 fn a_file_is_found_by_words_before_it_has_vectors_and_by_both_after() {

@@ -1,0 +1,6 @@
+//! Retrieval from the outside.
+
+mod collections;
+mod history;
+mod indexes;
+mod support;
