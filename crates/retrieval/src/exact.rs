@@ -49,6 +49,10 @@ pub struct ExactIndex {
     inner: RwLock<Inner>,
 }
 
+/// Of a graph: how many of the first rows it covers, and about so many of these, the nearest to a
+/// vector.
+pub(crate) type Nearest<'a> = dyn Fn(&[f32], usize) -> (usize, Vec<usize>) + 'a;
+
 #[derive(Debug)]
 struct Inner {
     files: Files,
@@ -106,7 +110,7 @@ impl ExactIndex {
         query: &Query<'_>,
         limit: usize,
         generation: u64,
-        nearest: &dyn Fn(&[f32], usize) -> (usize, Vec<usize>),
+        nearest: &Nearest<'_>,
     ) -> Result<Vec<Hit>> {
         let Some(vector) = query.vector else { return Ok(vec![]) };
         self.check_dims(vector)?;

@@ -7,9 +7,9 @@ use docent_core::{ChunkId, ChunkSet, Hit, Result};
 use half::f16;
 use rayon::prelude::*;
 
-use super::Inner;
 use super::dot::{self, Kernel};
 use super::rows::{BLOCK_ROWS, Rows, quantize, sign_bits};
+use super::{Inner, Nearest};
 use crate::top::{Ranked, Top};
 
 /// From this many rows on the bits are asked first (`docs/benchmarks/retrieval.md`).
@@ -87,7 +87,7 @@ pub(super) fn search_through(
     inner: &Inner,
     vector: &[f32],
     limit: usize,
-    nearest: &dyn Fn(&[f32], usize) -> (usize, Vec<usize>),
+    nearest: &Nearest<'_>,
 ) -> Result<Vec<Hit>> {
     let rows = &inner.rows;
     if limit == 0 || rows.alive() == 0 {
@@ -98,7 +98,8 @@ pub(super) fn search_through(
     let wanted = keep * rows.len() / rows.alive();
     let (covered, named) = nearest(vector, wanted);
     let probe = Probe::new(vector, rows);
-    let mut candidates = scan_ranges(rows, &probe, &[covered..rows.len()], keep);
+    let mut candidates =
+        scan_ranges(rows, &probe, std::slice::from_ref(&(covered..rows.len())), keep);
     let alive = named.into_iter().filter(|&row| row < covered && !rows.is_dead(row));
     let alive = alive.map(|row| Candidate { score: 0.0, chunk: rows.chunk(row), row });
     let before = candidates.len();

@@ -215,7 +215,7 @@ fn deleting_the_indexes_changes_no_result() {
     let before = ask(&collections);
     assert!(before[0].len() >= 10);
     drop(collections);
-    std::fs::remove_dir_all(library.indexes()).unwrap();
+    fs_err::remove_dir_all(library.indexes()).unwrap();
     let collections = library.open();
     assert_eq!(ask(&collections), before);
 }

@@ -68,7 +68,7 @@ fn live(kind: VectorIndexKind, steps: Vec<Step>) {
     let unused = findings.iter().all(|finding| finding.subject == "embeddings");
     assert!(unused, "{findings:?}");
     drop(collections);
-    std::fs::remove_dir_all(library.indexes()).unwrap();
+    fs_err::remove_dir_all(library.indexes()).unwrap();
     assert_eq!(answers(&library.open(), store), lived);
 }
 

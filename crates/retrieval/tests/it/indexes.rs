@@ -95,8 +95,8 @@ fn a_graph_finds_what_a_scan_finds_also_after_deletes_and_damage() {
 
     drop(graph);
     let data = path.join("graph.hnsw.graph");
-    let bytes = std::fs::read(&data).unwrap();
-    std::fs::write(&data, &bytes[..bytes.len() - 9]).unwrap();
+    let bytes = fs_err::read(&data).unwrap();
+    fs_err::write(&data, &bytes[..bytes.len() - 9]).unwrap();
     let graph = open_graph(&path);
     assert_eq!(graph.graph_rows(), 0, "a short file is noticed before hnsw_rs sees it");
     graph.flush().unwrap();

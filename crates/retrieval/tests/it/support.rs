@@ -14,24 +14,24 @@ use docent_retrieval::{AttachOptions, Collections, CollectionsOptions, Collectio
 use docent_store::{MemoryBlobs, MemoryStore};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Embeds {
+pub(crate) enum Embeds {
     English,
     Other,
     Nothing,
 }
 
-pub struct Library {
-    pub store: Arc<dyn Store>,
-    pub blobs: Arc<dyn Blobs>,
+pub(crate) struct Library {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) blobs: Arc<dyn Blobs>,
     embeds: Embeds,
     embedded: Arc<AtomicUsize>,
     ids: Arc<SequentialIds>,
     directory: tempfile::TempDir,
-    pub options: CollectionsOptions,
+    pub(crate) options: CollectionsOptions,
 }
 
 impl Library {
-    pub fn new(embeds: Embeds) -> Self {
+    pub(crate) fn new(embeds: Embeds) -> Self {
         Self {
             store: Arc::new(MemoryStore::new()),
             blobs: Arc::new(MemoryBlobs::new()),
@@ -43,15 +43,15 @@ impl Library {
         }
     }
 
-    pub fn with(self, embeds: Embeds) -> Self {
+    pub(crate) fn with(self, embeds: Embeds) -> Self {
         Self { embeds, ..self }
     }
 
-    pub fn indexes(&self) -> PathBuf {
+    pub(crate) fn indexes(&self) -> PathBuf {
         self.directory.path().join("indexes")
     }
 
-    pub fn open(&self) -> Collections {
+    pub(crate) fn open(&self) -> Collections {
         let embedder: Option<Arc<dyn Embedder>> = match self.embeds {
             Embeds::Nothing => None,
             embeds => Some(Arc::new(Bag::new(embeds, Arc::clone(&self.embedded)))),
@@ -70,11 +70,11 @@ impl Library {
         .unwrap()
     }
 
-    pub fn upload(&self, collections: &Collections, name: &str, text: &str) -> FileId {
+    pub(crate) fn upload(&self, collections: &Collections, name: &str, text: &str) -> FileId {
         collections.create_file(name, Purpose::Assistants, &mut text.as_bytes()).unwrap().id
     }
 
-    pub fn add(
+    pub(crate) fn add(
         &self,
         collections: &Collections,
         store: VectorStoreId,
@@ -86,11 +86,11 @@ impl Library {
         file
     }
 
-    pub fn process(&self, collections: &Collections) {
+    pub(crate) fn process(&self, collections: &Collections) {
         collections.process(&mut |_| ControlFlow::Continue(())).unwrap();
     }
 
-    pub fn embedded_passages(&self) -> usize {
+    pub(crate) fn embedded_passages(&self) -> usize {
         self.embedded.load(Ordering::SeqCst)
     }
 }
