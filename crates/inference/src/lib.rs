@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`BertEmbedder`] | [`Embedder`](docent_core::Embedder) |
 //! | [`LateInteraction`] | [`Reranker`](docent_core::Reranker) |
+//! | [`chat::Extractive`], [`chat::Scripted`] | [`ChatModel`](docent_core::ChatModel) |
+//! | [`ConfiguredModels`] | [`ChatModels`](docent_core::ChatModels) |
 //!
 //! ```no_run
 //! use docent_core::{Embedder, InputRole};
@@ -31,7 +33,13 @@ mod embed;
 #[cfg(feature = "local-models")]
 mod late_interaction;
 
+pub mod chat;
+mod config;
+
 pub use catalog::{Catalog, ModelFiles, default_cache_dir};
+pub use config::{
+    ANY_MODEL, ConfiguredModels, LocalConfig, LocateModel, ModelConfig, ModelsConfig, RemoteConfig,
+};
 #[cfg(feature = "local-models")]
 pub use embed::{BertEmbedder, BertOptions};
 pub use fetch::PullProgress;
