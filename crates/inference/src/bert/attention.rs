@@ -181,7 +181,8 @@ fn softmax<S: Simd>(simd: S, scores: &mut [f32]) -> [S::f32s; 2] {
             sums[half] = simd.add_f32s(sums[half], row[half]);
         }
     }
-    sums.map(|sum| simd.div_f32s(simd.splat_f32s(1.0), sum))
+    let one = simd.splat_f32s(1.0);
+    [simd.div_f32s(one, sums[0]), simd.div_f32s(one, sums[1])]
 }
 
 /// One tile of the result, `[dimension][query]`.

@@ -186,7 +186,8 @@ impl<const GELU: bool> Apply<'_, GELU> {
 fn store<S: Simd, const GELU: bool>(simd: S, sum: [S::f32s; 2], bias: &[S::f32s], out: &mut [f32]) {
     let mut values = [simd.add_f32s(sum[0], bias[0]), simd.add_f32s(sum[1], bias[1])];
     if GELU {
-        values = values.map(|value| math::gelu(simd, value));
+        // No `map`: its closure would not be compiled for the vector unit.
+        values = [math::gelu(simd, values[0]), math::gelu(simd, values[1])];
     }
     match S::as_mut_simd_f32s(out) {
         ([first, second], []) => (*first, *second) = (values[0], values[1]),

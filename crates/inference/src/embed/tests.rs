@@ -67,3 +67,76 @@ fn a_batch_gives_what_each_text_alone_gives() {
         assert!(together.values() == alone.values(), "not bit-identical: {text:?}");
     }
 }
+
+#[test]
+fn token_vectors_are_those_of_candles_own_bert() {
+    use candle_core::{DType, Device, Tensor};
+    use candle_nn::VarBuilder;
+    use candle_transformers::models::bert::{BertModel, Config};
+
+    let (Some(embedder), Some(files)) = (embedder(), Catalog::builtin().locate(MODEL)) else {
+        return;
+    };
+    let read = |role| fs_err::read(files.path(role).unwrap()).unwrap();
+    let config: Config = serde_json::from_slice(&read(FileRole::Config)).unwrap();
+    let weights = read(FileRole::Weights);
+    let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu).unwrap();
+    let reference = BertModel::load(weights, &config).unwrap();
+    for count in [2, 3, 31, 32, 33, 100, 512] {
+        let ids: Vec<u32> = (0..count).map(|index| 1000 + index * 7919 % 20_000).collect();
+        let input = Tensor::new(&ids[..], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+        let theirs = reference.forward(&input, &input.zeros_like().unwrap(), None).unwrap();
+        let theirs: Vec<f32> = theirs.flatten_all().unwrap().to_vec1().unwrap();
+        let mut scratch = Scratch::default();
+        let ours = embedder.bert.forward(&[&ids], &mut scratch).unwrap();
+        let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 2e-4, "{count} tokens: off by {worst}");
+    }
+}
+
+#[test]
+fn what_the_network_cannot_take_is_refused() {
+    let Some(embedder) = embedder() else { return };
+    let mut scratch = Scratch::default();
+    for window in [&[][..], &[101; 513], &[101, 30_522, 102]] {
+        let error = embedder.bert.forward(&[window], &mut scratch).unwrap_err();
+        assert_eq!(error.kind(), docent_core::ErrorKind::Invalid);
+    }
+}
+
+#[test]
+fn a_long_text_gets_windows_of_like_length_that_hold_every_token() {
+    let Some(embedder) = embedder() else { return };
+    for words in [0, 1, 253, 254, 255, 508, 509, 2_000] {
+        let text = vec!["key"; words].join(" ");
+        let tokens = embedder.tokenize(&[&text], InputRole::Passage).unwrap().remove(0);
+        let lengths: Vec<usize> = tokens.windows().map(<[u32]>::len).collect();
+        assert_eq!(lengths.len(), words.div_ceil(254).max(1));
+        assert_eq!(lengths.iter().sum::<usize>(), words + 2 * lengths.len(), "nothing is cut");
+        let (least, most) = (lengths.iter().min().unwrap(), lengths.iter().max().unwrap());
+        assert!(*most <= 256 && most - least <= 1, "{lengths:?}");
+    }
+}
+
+#[test]
+fn the_fingerprint_names_what_vectors_depend_on() {
+    let catalog = Catalog::builtin();
+    let manifest = catalog.get(MODEL).unwrap();
+    let settings = manifest.embedder.clone().unwrap();
+    let usual = fingerprint(manifest, &settings).unwrap();
+    assert!(usual.as_str().starts_with("all-minilm-l6-v2-53aa5117-mean-w256-"), "{usual}");
+    let mut others = vec![usual];
+    for change in [
+        |s: &mut EmbedderManifest| s.window_tokens = 128,
+        |s: &mut EmbedderManifest| s.pooling = Pooling::Cls,
+        |s: &mut EmbedderManifest| s.query_prefix = "query: ".into(),
+        |s: &mut EmbedderManifest| s.passage_prefix = "query: ".into(),
+        |s: &mut EmbedderManifest| s.normalize = false,
+    ] {
+        let mut settings = settings.clone();
+        change(&mut settings);
+        let other = fingerprint(manifest, &settings).unwrap();
+        assert!(!others.contains(&other), "{other} twice");
+        others.push(other);
+    }
+}
