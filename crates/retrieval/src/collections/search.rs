@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use docent_core::{
-    ChunkId, ChunkSet, Embedding, FileId, Filter, IndexedChunk, InputRole, Query, Read, Result,
-    VectorStore, VectorStoreId,
+    ChunkId, ChunkSet, Embedding, Error, FileId, Filter, IndexedChunk, InputRole, Query, Read,
+    Result, VectorStore, VectorStoreId,
 };
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Collections;
 use super::collection::{Collection, VECTOR};
 use crate::exact::ExactIndex;
+use crate::follower::Follower;
 use crate::fusion::{self, Candidate, List};
 use crate::language;
 use crate::overlap::Given;
 use crate::tables::{CHUNKS, FILES, STORE_FILES, VECTOR_STORES, required, within};
+
+/// Threads that ask the indexes of one search.
+const THREADS: usize = 4;
 
 /// What a search is to give.
 #[derive(Clone, Debug)]
@@ -326,14 +329,26 @@ fn ask(
         })
         .filter(|(_, follower)| follower.name != VECTOR || vector.is_some())
         .collect();
-    asked
-        .par_iter()
-        .map(|(searched, follower)| {
-            let query = Query { text: query, vector, allow: searched.allow.as_ref() };
-            let hits = follower.index.search(&query, limit)?;
-            Ok(List { name: follower.name, store: searched.collection.id, hits })
-        })
-        .collect()
+    let ask_one = |(searched, follower): &(&Searched, &Follower)| -> Result<List> {
+        let query = Query { text: query, vector, allow: searched.allow.as_ref() };
+        let hits = follower.index.search(&query, limit)?;
+        Ok(List { name: follower.name, store: searched.collection.id, hits })
+    };
+    // Threads and not rayon's: an index may make us wait, and fans out on rayon itself.
+    let share = asked.len().div_ceil(THREADS).max(1);
+    let mut shares = asked.chunks(share);
+    let own = shares.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = shares
+            .map(|share| scope.spawn(|| share.iter().map(ask_one).collect::<Result<Vec<_>>>()))
+            .collect();
+        let mut lists = own.iter().map(ask_one).collect::<Result<Vec<_>>>()?;
+        for other in others {
+            let panicked = |_| Error::internal("an index panicked");
+            lists.extend(other.join().map_err(panicked)??);
+        }
+        Ok(lists)
+    })
 }
 
 /// Reads the candidates' passages. One that was deleted since an index found it drops out here.

@@ -75,7 +75,7 @@ pub(super) fn search(
     let keep = rows_to_rescore(rows, limit);
     let candidates = match allow {
         Some(allow) => scan_ranges(rows, &probe, &rows.rows_of(allow), keep),
-        None if rows.len() < BITS_FROM => scan_all(rows, &probe, keep),
+        None if rows.len() < BITS_FROM || !may_fan_out() => scan_all(rows, &probe, keep),
         None => scan_passed(rows, &probe, keep),
     };
     rescore(inner, vector, &candidates, limit)
@@ -134,12 +134,18 @@ fn scan_ranges(rows: &Rows, probe: &Probe, spans: &[Range<usize>], keep: usize) 
     };
     let new = || Top::new(keep);
     let count: usize = parts.iter().map(Range::len).sum();
-    let top = if count < PARALLEL_FROM {
+    let top = if count < PARALLEL_FROM || !may_fan_out() {
         parts.iter().fold(new(), scan)
     } else {
         parts.par_iter().fold(new, scan).reduce(new, Top::merge)
     };
     top.into_sorted()
+}
+
+/// Whether this thread may wait for rayon's. One of rayon's own may not: it would take up another
+/// search meanwhile, which waits for a writer, which waits for the lock this search holds.
+fn may_fan_out() -> bool {
+    rayon::current_thread_index().is_none()
 }
 
 /// `span` cut at the borders of blocks.

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use crate::support::{Embeds, Library};
-use docent_core::{AttributeValue, Comparison, FileStatus, Filter, Metadata};
+use docent_core::{
+    AttributeValue, Comparison, Encoding, FileStatus, Filter, Metadata, Scan, TableSpec,
+};
 use docent_retrieval::{AttachOptions, IngestStage, Repair, SearchOptions};
 
 #[test]
@@ -233,4 +235,110 @@ fn an_unreadable_file_fails_with_its_reason_and_the_others_go_on() {
     assert_eq!(failed.status, FileStatus::Failed);
     assert!(failed.last_error.unwrap().message.contains("empty"));
     assert_eq!(collections.pending().unwrap(), 0);
+}
+
+/// Removes the first row of `table`.
+fn lose_a_row(library: &Library, table: &'static str, encoding: Encoding) {
+    let table = TableSpec { name: table, encoding };
+    let mut write = library.store.write().unwrap();
+    let scan = Scan { limit: 1, ..Scan::default() };
+    let (key, _) = write.scan(table, scan).unwrap().remove(0);
+    assert!(write.delete(table, &key).unwrap());
+    write.commit().unwrap();
+}
+
+#[test]
+fn doctor_sets_right_what_can_be_made_again_and_names_what_is_lost() {
+    let library = Library::new(Embeds::English);
+    let collections = library.open();
+    let store = collections.create_vector_store(None, Metadata::new()).unwrap().id;
+    let file = library.add(&collections, store, "a.txt", "Anchors hold ships in place.");
+    library.add(&collections, store, "b.txt", "Ropes hold sails in place.");
+    library.process(&collections);
+    assert_eq!(collections.check(Repair::No).unwrap(), []);
+
+    lose_a_row(&library, "embeddings", Encoding::Bytes);
+    assert!(!collections.check(Repair::No).unwrap().is_empty());
+    collections.check(Repair::Yes).unwrap();
+    assert_eq!(collections.pending().unwrap(), 1);
+    library.process(&collections);
+    assert_eq!(collections.check(Repair::No).unwrap(), []);
+
+    library.blobs.put(&mut &b"nobody mentions this"[..]).unwrap();
+    drop(collections);
+    for entry in
+        fs_err::read_dir(library.indexes().join(store.to_string()).join("keyword")).unwrap()
+    {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "idx") {
+            fs_err::write(path, b"not postings").unwrap();
+        }
+    }
+    let collections = library.open();
+    let found = collections.search(&[store], "anchors", &SearchOptions::default()).unwrap();
+    assert_eq!(found.hits[0].chunk.file, file, "a damaged index is rebuilt when it is opened");
+    let findings = collections.check(Repair::Yes).unwrap();
+    assert!(findings.iter().all(|finding| finding.repaired), "{findings:?}");
+    assert_eq!(findings.len(), 1, "{findings:?}");
+
+    lose_a_row(&library, "chunks", Encoding::Json);
+    let findings = collections.check(Repair::Yes).unwrap();
+    let lost = findings.iter().find(|finding| !finding.repaired).unwrap();
+    assert!(lost.problem.contains("1 of its chunks are lost"), "{findings:?}");
+}
+
+#[test]
+fn the_log_is_trimmed_below_what_a_former_opening_found_durable() {
+    let library = Library::new(Embeds::English);
+    let entries = || {
+        let table = TableSpec { name: "log", encoding: Encoding::Json };
+        library.store.read().unwrap().scan(table, Scan::default()).unwrap().len()
+    };
+    let collections = library.open();
+    let store = collections.create_vector_store(None, Metadata::new()).unwrap().id;
+    for number in 0..5 {
+        library.add(&collections, store, "n.txt", &format!("number {number} of the words"));
+    }
+    library.process(&collections);
+    assert!(entries() >= 6);
+    drop(collections);
+    for (opening, left) in [(1, false), (2, true), (3, true)] {
+        let collections = library.open();
+        let found = collections.search(&[store], "number", &SearchOptions::default()).unwrap();
+        assert_eq!(found.hits.len(), 5);
+        assert_eq!(entries() == 0, left, "opening {opening}");
+    }
+    let collections = library.open();
+    library.add(&collections, store, "six.txt", "number six came later");
+    library.process(&collections);
+    drop(collections);
+    fs_err::remove_dir_all(library.indexes()).unwrap();
+    let found = library.open().search(&[store], "number", &SearchOptions::default()).unwrap();
+    assert_eq!(found.hits.len(), 6);
+}
+
+#[test]
+fn several_threads_share_the_work_and_others_search_meanwhile() {
+    let library = Library::new(Embeds::English);
+    let collections = library.open();
+    let store = collections.create_vector_store(None, Metadata::new()).unwrap().id;
+    for number in 0..30 {
+        let text: String =
+            (0..900).map(|word| format!("common{number} w{} ", word * number)).collect();
+        library.add(&collections, store, &format!("{number}.txt"), &text);
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| library.process(&collections));
+        }
+        for number in 0..200 {
+            let query = format!("common{}", number % 30);
+            let found = collections.search(&[store], &query, &SearchOptions::default()).unwrap();
+            assert!(found.hits.iter().all(|hit| hit.score <= 1.0));
+        }
+    });
+    assert_eq!(collections.pending().unwrap(), 0);
+    assert_eq!(collections.check(Repair::No).unwrap(), []);
+    let files = collections.vector_store_files(store).unwrap();
+    assert!(files.iter().all(|file| file.status == FileStatus::Completed));
 }
