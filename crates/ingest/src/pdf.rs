@@ -1,6 +1,6 @@
 //! PDF: glyphs in places become lines in reading order.
 //!
-//! Two parsers feed one [layout](layout). hayro's interpreter is fast and never panicked on the
+//! Two parsers feed one layout. hayro's interpreter is fast and never panicked on the
 //! files we have; pdf-extract (over lopdf) is asked for the pages on which hayro's result looks
 //! damaged, and for whole files hayro cannot open. Both give glyphs with positions only, so spaces,
 //! lines, columns and paragraphs are ours and the same for both. `docs/pdf.md` has the measurements

@@ -37,6 +37,10 @@ fn main() {
             "a_hang_ends_at_the_wall_and_a_thread_is_left_behind",
             a_hang_ends_at_the_wall_and_a_thread_is_left_behind,
         ),
+        (
+            "real_files_are_read_or_refused_with_the_way_out",
+            real_files_are_read_or_refused_with_the_way_out,
+        ),
         ("mutated_files_end_in_time", mutated_files_end_in_time),
     ];
     let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
@@ -50,7 +54,7 @@ fn main() {
 }
 
 fn limits() -> Limits {
-    Limits { wall: Duration::from_secs(3), memory_bytes: 256 << 20, ..Limits::default() }
+    Limits { wall: Duration::from_secs(2), memory_bytes: 128 << 20, ..Limits::default() }
 }
 
 fn process_guard() -> Arc<ProcessGuard> {
@@ -129,6 +133,46 @@ fn a_hang_ends_at_the_wall_and_a_thread_is_left_behind() {
     assert!(error.message.contains("takes longer"), "{}", error.message);
     assert!(begun.elapsed() < Duration::from_secs(10));
     assert_sound(&guard);
+}
+
+/// Files of many producers: each is read or has the reason a user can act on.
+fn real_files_are_read_or_refused_with_the_way_out() {
+    let Some(dir) = data().map(|data| data.join("pdf")) else {
+        eprintln!("  skipped: no data; set DOCENT_DATA");
+        return;
+    };
+    let guard = process_guard();
+    let read = |name: &str| {
+        let bytes = fs_err::read(dir.join(name)).expect("the data is whole");
+        prepare(&guard, bytes, Limits { wall: Duration::from_secs(60), ..Limits::default() })
+    };
+    let refused = [
+        ("producers/libreoffice-writer-password.pdf", "needs a password"),
+        ("producers/imagemagick-lzw.pdf", "no text layer"),
+    ];
+    for (name, way_out) in refused {
+        let error = read(name).expect_err(name);
+        assert!(error.message.contains(way_out), "{name}: {}", error.message);
+    }
+    let known = [
+        ("producers/habibi.pdf", 1, "حَبيبي"),
+        (
+            "producers/multicolumn.pdf",
+            3,
+            "Abstract\nThis is a sample document with two columns filled",
+        ),
+        ("producers/pdflatex-4-pages.pdf", 4, "Hello"),
+        ("nearly-empty.pdf", 1, "not available for the language"),
+        ("fhs-3.0.pdf", 50, "Filesystem Hierarchy Standard"),
+        ("debian-reference.zh-cn.pdf", 251, "软件包"),
+    ];
+    for (name, pages, text) in known {
+        let prepared = read(name).expect(name);
+        assert_eq!(prepared.pages, pages, "{name}");
+        assert!(prepared.text.contains(text), "{name} should say {text}");
+        let radicals = prepared.text.chars().filter(|c| ('\u{2e81}'..='\u{2fd5}').contains(c));
+        assert_eq!(radicals.count(), 0, "{name}");
+    }
 }
 
 /// Bit flips and truncations of real files, seeded. `DOCENT_MUTATIONS` sets how many of each file;

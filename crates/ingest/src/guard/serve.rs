@@ -2,15 +2,14 @@
 //! ends.
 
 use std::io::{self, Read, Write};
-use std::panic::{self, AssertUnwindSafe};
 
 use docent_core::{Error, FileError, Result};
 
 use super::STACK_BYTES;
 use super::thread::run;
-use super::wire::{Attempt, JobHeader, Reply, ReplyHeader, read_body, read_header, write_message};
-use crate::document::{invalid, ours};
-use crate::{Document, Format, Limits};
+use super::wire::{JobHeader, Reply, ReplyHeader, read_body, read_header, write_message};
+use crate::document::ours;
+use crate::{Extractor, Limits, extractor};
 
 /// Serves extractions on standard input and output: the main loop of the hidden subcommand that a
 /// [`ProcessGuard`](super::ProcessGuard) starts. Returns when standard input ends.
@@ -36,7 +35,7 @@ fn serve(input: &mut impl Read, mut output: impl Write) -> Result<()> {
     while let Some(job) = read_header::<JobHeader>(input)? {
         let bytes = read_body(input, job.bytes)?;
         restrict(&job.limits);
-        let reply = extract(&job, &bytes);
+        let reply = run(extractor_for(&job), &bytes, &job.limits);
         drop(bytes);
         let body = encode(&reply);
         let header = ReplyHeader { is_worn: is_worn(&job.limits), bytes: body.len() as u64 };
@@ -53,30 +52,13 @@ fn encode(reply: &Reply) -> Vec<u8> {
     serde_json::to_vec(reply).unwrap_or_else(failed)
 }
 
-fn extract(job: &JobHeader, bytes: &[u8]) -> Reply {
-    match (job.format, job.attempt) {
-        #[cfg(feature = "pdf")]
-        (Format::Pdf, Attempt::PrimaryParser) => {
-            extract_pdf(crate::pdf::Parsers::Primary, bytes, &job.limits)
-        }
-        #[cfg(feature = "pdf")]
-        (Format::Pdf, Attempt::SecondParser) => {
-            extract_pdf(crate::pdf::Parsers::Second, bytes, &job.limits)
-        }
-        (format, _) => run(format, bytes, &job.limits),
+/// What reads the file. After a crash a PDF is tried again with one parser at a time.
+fn extractor_for(job: &JobHeader) -> Result<Box<dyn Extractor>, FileError> {
+    #[cfg(feature = "pdf")]
+    if job.format == crate::Format::Pdf {
+        return Ok(Box::new(crate::pdf::PdfExtractor { parsers: job.attempt.parsers() }));
     }
-}
-
-#[cfg(feature = "pdf")]
-fn extract_pdf(
-    parsers: crate::pdf::Parsers,
-    bytes: &[u8],
-    limits: &Limits,
-) -> Result<Document, FileError> {
-    use crate::Extractor;
-    let extractor = crate::pdf::PdfExtractor { parsers };
-    let work = AssertUnwindSafe(|| extractor.extract(bytes, limits));
-    panic::catch_unwind(work).unwrap_or_else(|_| Err(invalid("the file is damaged")))
+    extractor(job.format)
 }
 
 /// A private copy of standard output; whatever a parser prints goes to standard error instead of

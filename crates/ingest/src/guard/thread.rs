@@ -9,7 +9,7 @@ use docent_core::FileError;
 
 use super::{Guard, STACK_BYTES};
 use crate::document::{invalid, ours};
-use crate::{Document, Format, Limits, extractor};
+use crate::{Document, Extractor, Format, Limits, extractor};
 
 /// How many threads may be left behind before no more are started.
 const MOST_ABANDONED: usize = 4;
@@ -51,7 +51,7 @@ impl Guard for ThreadGuard {
             .name("docent-extract".into())
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                let outcome = run(format, &bytes, &work_limits);
+                let outcome = run(extractor(format), &bytes, &work_limits);
                 if done.send(outcome).is_err() {
                     // The caller had given up; this thread ends after all.
                     abandoned.fetch_sub(1, Ordering::AcqRel);
@@ -86,8 +86,13 @@ impl ThreadGuard {
 }
 
 /// Extracts with panics caught.
-pub(super) fn run(format: Format, bytes: &[u8], limits: &Limits) -> Result<Document, FileError> {
-    let work = AssertUnwindSafe(|| extractor(format)?.extract(bytes, limits));
+pub(super) fn run(
+    extractor: Result<Box<dyn Extractor>, FileError>,
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<Document, FileError> {
+    let extractor = extractor?;
+    let work = AssertUnwindSafe(|| extractor.extract(bytes, limits));
     panic::catch_unwind(work).unwrap_or_else(|_| Err(invalid("the file is damaged")))
 }
 

@@ -1,8 +1,8 @@
 //! What parent and child say to each other: a length, a JSON header, and for a job the file's bytes.
 //!
 //! ```text
-//! job:   u32 header length, header {format, limits, parsers, bytes}, then the file
-//! reply: u32 header length, header {address_space, body}, then the document or error as JSON
+//! job:   u32 header length, header {format, limits, attempt, bytes}, then the file
+//! reply: u32 header length, header {is_worn, bytes}, then the document or error as JSON
 //! ```
 //!
 //! Both sides are the same build, so there is no version; a header that cannot be read ends the
@@ -22,6 +22,17 @@ pub(super) enum Attempt {
     Whole,
     PrimaryParser,
     SecondParser,
+}
+
+#[cfg(feature = "pdf")]
+impl Attempt {
+    pub(super) fn parsers(self) -> crate::pdf::Parsers {
+        match self {
+            Self::Whole => crate::pdf::Parsers::Both,
+            Self::PrimaryParser => crate::pdf::Parsers::Primary,
+            Self::SecondParser => crate::pdf::Parsers::Second,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -69,3 +69,47 @@ fn turned_pages_and_turned_text_are_read() {
     pdf.page_entries = "/Rotate 90".into();
     assert_eq!(read(&pdf), [["Turned text", "goes on"]]);
 }
+
+/// A page whose font is not embedded and names a predefined CMap, as East Asian PDFs did for long.
+fn with_predefined_cmap(encoding: &str, ordering: &str, code: &str) -> Vec<u8> {
+    let content = format!("BT /F 12 Tf 72 700 Td <{code}> Tj ET");
+    let objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R \
+         /Resources << /Font << /F 5 0 R >> >> >>"
+            .to_owned(),
+        format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()),
+        format!(
+            "<< /Type /Font /Subtype /Type0 /BaseFont /Song /Encoding /{encoding} \
+             /DescendantFonts [6 0 R] >>"
+        ),
+        format!(
+            "<< /Type /Font /Subtype /CIDFontType0 /BaseFont /Song /DW 1000 /CIDSystemInfo \
+             << /Registry (Adobe) /Ordering ({ordering}) /Supplement 2 >> /FontDescriptor 7 0 R >>"
+        ),
+        "<< /Type /FontDescriptor /FontName /Song /Flags 4 /FontBBox [0 0 1000 1000] \
+         /ItalicAngle 0 /Ascent 800 /Descent -200 /CapHeight 800 /StemV 80 >>"
+            .to_owned(),
+    ];
+    handmade::file(&objects.map(String::into_bytes))
+}
+
+#[test]
+fn predefined_cmaps_of_east_asian_fonts_are_known() {
+    let cases = [
+        ("UniGB-UCS2-H", "GB1", "4E2D6587", "中文"),
+        ("GBK-EUC-H", "GB1", "D6D0CEC4", "中文"),
+        ("90ms-RKSJ-H", "Japan1", "93FA967B", "日本"),
+        ("UniJIS-UTF16-H", "Japan1", "65E5672C", "日本"),
+        ("ETen-B5-H", "CNS1", "A4A4A4E5", "中文"),
+        ("KSCms-UHC-H", "Korea1", "C7D1B1DB", "한글"),
+    ];
+    for (encoding, ordering, code, text) in cases {
+        let bytes = with_predefined_cmap(encoding, ordering, code);
+        let document = PdfExtractor::default().extract(&bytes, &Limits::default()).unwrap();
+        let lines: Vec<&str> =
+            document.pages[0].lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(lines, [text], "{encoding}");
+    }
+}
