@@ -3,6 +3,10 @@
 
 use crate::citations::words;
 
+/// In characters: a message may be a whole document, but what it asks is at one of its ends, and no
+/// index gains from more.
+const LONGEST: usize = 2000;
+
 /// A query for `newest`, the user's last message.
 ///
 /// A question like "and in winter?" says too little to be found; it borrows the words of the one
@@ -10,10 +14,11 @@ use crate::citations::words;
 /// beginning.
 pub(crate) fn search_query(newest: &str, before: Option<&str>) -> String {
     let newest = newest.trim();
-    match before {
+    let query = match before {
         Some(before) if is_elliptic(newest) => format!("{} {newest}", before.trim()),
         _ => newest.to_owned(),
-    }
+    };
+    query.chars().take(LONGEST).collect()
 }
 
 fn is_elliptic(question: &str) -> bool {

@@ -34,6 +34,22 @@ use crate::tables::{
 };
 use crate::threads::NewMessage;
 
+/// The points at which a test may cut the power during a run; see
+/// [`crash_point`](docent_core::crash_point).
+pub const CRASH_POINTS: &[&str] = &[
+    "run.after-create",
+    "run.after-claim",
+    "run.before-search",
+    "run.after-search",
+    "run.after-step",
+    "run.mid-stream",
+    "run.before-message",
+    "run.after-message",
+    "run.requires-action",
+    "run.after-submit",
+    "run.cancelling",
+];
+
 /// What a run is made from; `None` means as the assistant has it.
 #[derive(Clone, Debug)]
 pub struct NewRun {

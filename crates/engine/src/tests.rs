@@ -2,6 +2,7 @@
 
 pub(crate) mod support;
 
+mod crash;
 mod life;
 mod recovery;
 mod transcripts;

@@ -34,8 +34,13 @@ pub(crate) enum Turn {
 pub(crate) struct Scripted {
     spec: ChatSpec,
     turns: Mutex<VecDeque<Turn>>,
+    /// What it does once the script is over, by what it is asked.
+    plan: Option<Plan>,
     pub(crate) asked: Mutex<Vec<Asked>>,
 }
+
+/// What a model does when asked this.
+pub(crate) type Plan = fn(&ChatRequest<'_>) -> Turn;
 
 /// What the model was asked.
 #[derive(Clone, Debug)]
@@ -92,7 +97,9 @@ impl ChatModel for Scripted {
             tool_choice: request.tool_choice.clone(),
             passages: request.passages.len(),
         });
-        let turn = self.turns.lock().unwrap().pop_front().expect("the script is over");
+        let turn = self.turns.lock().unwrap().pop_front();
+        let turn = turn.or_else(|| self.plan.map(|plan| plan(request)));
+        let turn = turn.expect("the script is over");
         let cancelled = || reply("", FinishReason::Cancelled);
         match turn {
             Turn::Say(pieces) => {
@@ -219,7 +226,7 @@ pub(crate) fn handbook() -> Vec<FileSearchResult> {
 pub(crate) struct Library {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) ids: Arc<SequentialIds>,
+    pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) model: Arc<Scripted>,
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
@@ -241,12 +248,26 @@ impl Library {
             model: Arc::new(Scripted {
                 spec,
                 turns: Mutex::new(turns.into_iter().collect()),
+                plan: None,
                 asked: Mutex::default(),
             }),
             shelf: Arc::new(Shelf { found: handbook(), ..Shelf::default() }),
             tools: Vec::new(),
             options: EngineOptions { tick: Duration::from_millis(5), ..EngineOptions::default() },
         }
+    }
+
+    /// A library in a folder, whose ids do not repeat and whose model follows a plan: what a
+    /// process that may die needs.
+    pub(crate) fn in_folder(folder: &std::path::Path, plan: Plan) -> Self {
+        let mut library = Self::new(Profile::Tools, []);
+        let path = folder.join("state.sqlite");
+        library.store = Arc::new(docent_store::SqliteStore::open(path).unwrap());
+        library.ids = Arc::new(RandomIds::new(Arc::new(SystemClock)));
+        let spec = library.model.spec.clone();
+        let (turns, asked) = Default::default();
+        library.model = Arc::new(Scripted { spec, turns, plan: Some(plan), asked });
+        library
     }
 
     pub(crate) fn open(&self) -> Engine {
