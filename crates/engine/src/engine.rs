@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use docent_core::{ChatModels, Clock, IdSource, Result, Store, Tool, Write};
+use docent_retrieval::Collections;
 
 use crate::passages::Passages;
 use crate::runs::{LiveRuns, queue};
@@ -16,6 +17,8 @@ use crate::workers::Workers;
 pub struct EngineParts {
     /// Where assistants, threads and runs are kept.
     pub store: Arc<dyn Store>,
+    /// The vector stores, and where `file_search` looks.
+    pub collections: Arc<Collections>,
     /// The chat models.
     pub models: Arc<dyn ChatModels>,
     /// The application's functions. An assistant may call those that its tools name.
@@ -82,6 +85,7 @@ pub enum Sharing {
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
+    collections: Arc<Collections>,
     _shutdown: Arc<Shutdown>,
 }
 
@@ -108,7 +112,8 @@ impl Engine {
     /// A message that was being written is written anew under its id; tools whose outputs were not
     /// stored are called again.
     pub fn open(parts: EngineParts) -> Result<Self> {
-        Self::open_with(parts, Arc::new(crate::passages::Nothing))
+        let passages = parts.collections.clone();
+        Self::open_with(parts, passages)
     }
 
     /// Opens the engine with another place for `file_search` to look.
@@ -130,7 +135,12 @@ impl Engine {
         let inner = Arc::new(inner);
         let shutdown = Arc::new(Shutdown { inner: inner.clone() });
         inner.workers.begin(&inner)?;
-        Ok(Self { inner, _shutdown: shutdown })
+        Ok(Self { inner, collections: parts.collections, _shutdown: shutdown })
+    }
+
+    /// The vector stores.
+    pub fn collections(&self) -> &Arc<Collections> {
+        &self.collections
     }
 
     /// Stops every worker; runs that go on are parked and taken up when the engine is next opened.

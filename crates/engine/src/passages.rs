@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use docent_core::{FileSearchResult, Result, VectorStoreId};
+use docent_core::{ErrorKind, FileSearchResult, Result, VectorStoreId};
+use docent_retrieval::{Collections, SearchHit, SearchOptions};
 
 /// Finds passages.
 pub(crate) trait Passages: Send + Sync + fmt::Debug {
@@ -17,18 +18,34 @@ pub(crate) trait Passages: Send + Sync + fmt::Debug {
     ) -> Result<Vec<FileSearchResult>>;
 }
 
-/// No files at all.
-#[derive(Debug)]
-pub(crate) struct Nothing;
-
-impl Passages for Nothing {
+impl Passages for Collections {
+    /// A vector store that was deleted since an assistant was told of it is passed over: its
+    /// threads must still be answered.
     fn search(
         &self,
-        _: &[VectorStoreId],
-        _: &str,
-        _: usize,
-        _: f32,
+        stores: &[VectorStoreId],
+        query: &str,
+        limit: usize,
+        score_threshold: f32,
     ) -> Result<Vec<FileSearchResult>> {
-        Ok(Vec::new())
+        let mut present = Vec::with_capacity(stores.len());
+        for store in stores {
+            match self.vector_store(*store) {
+                Ok(_) => present.push(*store),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    tracing::warn!(%store, "a vector store is gone; it is not searched");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let options = SearchOptions { limit, score_threshold, ..SearchOptions::default() };
+        let found = Collections::search(self, &present, query, &options)?;
+        Ok(found.hits.into_iter().map(recorded).collect())
     }
+}
+
+/// A hit as a run step keeps it.
+fn recorded(hit: SearchHit) -> FileSearchResult {
+    let SearchHit { vector_store, chunk, filename, score, .. } = hit;
+    FileSearchResult { vector_store, filename, score, chunk }
 }

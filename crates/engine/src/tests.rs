@@ -3,6 +3,7 @@
 pub(crate) mod support;
 
 mod crash;
+mod files;
 mod life;
 mod recovery;
 mod transcripts;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use docent_core::*;
-use docent_store::MemoryStore;
+use docent_retrieval::{Collections, CollectionsOptions, CollectionsParts};
+use docent_store::{MemoryBlobs, MemoryStore};
 
 use crate::passages::Passages;
 use crate::*;
@@ -225,6 +226,8 @@ pub(crate) fn handbook() -> Vec<FileSearchResult> {
 /// What a test sets up.
 pub(crate) struct Library {
     pub(crate) store: Arc<dyn Store>,
+    blobs: Arc<MemoryBlobs>,
+    folder: tempfile::TempDir,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) model: Arc<Scripted>,
@@ -243,6 +246,8 @@ impl Library {
         };
         Self {
             store: Arc::new(MemoryStore::default()),
+            blobs: Arc::default(),
+            folder: tempfile::tempdir().unwrap(),
             clock: Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000))),
             ids: Arc::new(SequentialIds::default()),
             model: Arc::new(Scripted {
@@ -270,16 +275,37 @@ impl Library {
         library
     }
 
+    /// An engine whose `file_search` looks on the shelf.
     pub(crate) fn open(&self) -> Engine {
-        let parts = EngineParts {
+        Engine::open_with(self.parts(), self.shelf.clone()).unwrap()
+    }
+
+    /// What an engine whose `file_search` looks in real vector stores is put together from.
+    pub(crate) fn parts(&self) -> EngineParts {
+        let ingestor = docent_ingest::Ingestor::new(
+            Arc::new(docent_ingest::ThreadGuard::new()),
+            docent_ingest::Limits::default(),
+        );
+        let collections = CollectionsParts {
             store: self.store.clone(),
+            blobs: self.blobs.clone(),
+            ingestor,
+            embedder: None,
+            reranker: None,
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+            indexes: self.folder.path().join("indexes"),
+            options: CollectionsOptions::default(),
+        };
+        EngineParts {
+            store: self.store.clone(),
+            collections: Arc::new(Collections::open(collections).unwrap()),
             models: Arc::new(OneModel(self.model.clone())),
             tools: self.tools.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             options: self.options.clone(),
-        };
-        Engine::open_with(parts, self.shelf.clone()).unwrap()
+        }
     }
 
     pub(crate) fn then(&self, turn: Turn) {
