@@ -181,9 +181,14 @@ impl Citer {
     fn attribute(&mut self, delta: &mut MessageDelta) {
         /// Beyond these an answer has more markers than words.
         const MOST: usize = 5;
+        /// An answer of more is no answer, and each sentence is compared with every passage.
+        const SENTENCES: usize = 100;
         let mut cited = BTreeSet::new();
         let mut found = Vec::new();
-        for span in support::sentences(&self.said) {
+        for span in support::sentences(&self.said).into_iter().take(SENTENCES) {
+            if cited.len() == MOST {
+                break;
+            }
             let sentence = &self.said[span];
             let best = self
                 .sources
@@ -194,7 +199,6 @@ impl Citer {
             // The first of equals: sources come best first.
             let best = best.reduce(|best, next| if next.1.1 > best.1.1 { next } else { best });
             if let Some((at, (span, _))) = best
-                && cited.len() < MOST
                 && cited.insert(at)
             {
                 found.push(self.sources.0[at].cite(span));

@@ -77,7 +77,8 @@ pub enum Sharing {
     /// None does, as a library's lock proves: every lease found on opening is a dead worker's.
     #[default]
     Exclusive,
-    /// Some may: a run is taken up only once its lease has lapsed.
+    /// Some may: a run is taken up only once its lease has lapsed. Streams show only what this
+    /// process does; a run at work elsewhere is seen by reading it.
     Shared,
 }
 

@@ -9,6 +9,7 @@ mod calls;
 mod ending;
 mod events;
 mod live;
+mod prompt;
 pub(crate) mod queue;
 mod replay;
 mod turn;

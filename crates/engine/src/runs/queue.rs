@@ -129,34 +129,10 @@ pub(crate) fn holds(
 /// What the keeper does at each tick: renews our leases, and puts in the queue what nobody works
 /// on. Says whether any run is still going on.
 pub(crate) fn keep(inner: &Inner) -> Result<bool> {
-    let now = inner.clock.now();
-    let (leases, due, any) = {
-        let read = inner.store.read()?;
-        let first = Scan { limit: 64, ..Scan::default() };
-        let deadlines = RUN_DEADLINES.scan(read.as_ref(), first)?;
-        let any = !deadlines.is_empty();
-        let due: Vec<RunId> = deadlines
-            .into_iter()
-            .take_while(|((deadline, _), ())| *deadline <= now)
-            .map(|((_, run), ())| run)
-            .collect();
-        (RUN_LEASES.all(read.as_ref(), "")?, due, any)
-    };
-    let working =
-        |run: RunId| inner.live.get(run).filter(|live| live.working.load(Ordering::SeqCst));
-    let half = inner.options.lease / 2;
-    let (mut renewed, mut left) = (Vec::new(), Vec::new());
-    for (run, lease) in leases {
-        if lease.epoch == inner.epoch && working(run).is_some() {
-            if lease.until <= now.plus(half) {
-                renewed.push(run);
-            }
-        } else if lease.until <= now {
-            left.push(run);
-        }
-    }
-    for run in due {
-        match working(run) {
+    let (overdue, any) = overdue(inner)?;
+    let (renewed, mut left) = sort_leases(inner)?;
+    for run in overdue {
+        match working(inner, run) {
             Some(live) => live.stop(Stop::Expire),
             None => left.push(run),
         }
@@ -165,6 +141,38 @@ pub(crate) fn keep(inner: &Inner) -> Result<bool> {
         rewrite_leases(inner, &renewed, &left)?;
     }
     Ok(any)
+}
+
+/// The run's channel, if a worker of ours is on it.
+fn working(inner: &Inner, run: RunId) -> Option<Arc<LiveRun>> {
+    inner.live.get(run).filter(|live| live.working.load(Ordering::SeqCst))
+}
+
+/// Some runs whose time is over, and whether there are any runs at all.
+fn overdue(inner: &Inner) -> Result<(Vec<RunId>, bool)> {
+    let now = inner.clock.now();
+    let first = Scan { limit: 64, ..Scan::default() };
+    let deadlines = RUN_DEADLINES.scan(inner.store.read()?.as_ref(), first)?;
+    let any = !deadlines.is_empty();
+    let due = deadlines.into_iter().take_while(|((deadline, _), ())| *deadline <= now);
+    Ok((due.map(|((_, run), ())| run).collect(), any))
+}
+
+/// Which leases of ours are to be renewed, and which runs were left by their workers.
+fn sort_leases(inner: &Inner) -> Result<(Vec<RunId>, Vec<RunId>)> {
+    let now = inner.clock.now();
+    let soon = now.plus(inner.options.lease / 2);
+    let (mut renewed, mut left) = (Vec::new(), Vec::new());
+    for (run, lease) in RUN_LEASES.all(inner.store.read()?.as_ref(), "")? {
+        if lease.epoch == inner.epoch && working(inner, run).is_some() {
+            if lease.until <= soon {
+                renewed.push(run);
+            }
+        } else if lease.until <= now {
+            left.push(run);
+        }
+    }
+    Ok((renewed, left))
 }
 
 fn rewrite_leases(inner: &Inner, renewed: &[RunId], left: &[RunId]) -> Result<()> {

@@ -1,4 +1,4 @@
-//! One turn of a chat model: its prompt, its deltas as they come, and what is stored of it.
+//! One turn of a chat model: its deltas as they come, and what is stored of them.
 //!
 //! A step begins in the store with the first delta that needs it: a message step with text, a
 //! tool step with a call. What was open when a worker died is found again under its id.
@@ -8,19 +8,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use docent_core::{
-    Call, CallId, ChatDelta, ChatMessage, ChatModel, ChatReply, ChatRequest, Content,
-    ContextReport, Error, FinishReason, Message, MessageId, MessageIncomplete, MessageRole,
-    MessageStatus, Passage, Profile, Result, RunError, RunErrorCode, RunIncomplete, RunStep,
-    Sampling, StepCall, StepDetails, StepStatus, ToolChoice, ToolRequest, ToolSpec, Write,
+    Call, CallId, ChatDelta, ChatModel, ChatReply, ChatRequest, Content, ContextReport, Error,
+    FinishReason, Message, MessageId, MessageIncomplete, MessageRole, MessageStatus, Profile,
+    Result, RunError, RunErrorCode, RunIncomplete, RunStep, StepCall, StepDetails, StepStatus,
+    ToolRequest, Write,
 };
 
-use super::calls::{self, FILE_SEARCH};
+use super::calls::FILE_SEARCH;
 use super::ending::{Ending, Unfinished, break_off, end_run};
 use super::events::{Entry, MessageDelta, RunEvent, StepDelta};
+use super::prompt::{Prompt, is_message};
 use super::work::{Cause, Halt, Scene, Worker, panicked};
 use crate::citations::{Citer, Sources, Style};
-use crate::context::{self, Fixed};
-use crate::{history, tables};
+use crate::tables;
 
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +40,9 @@ pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Res
         model: &run.model,
         messages: &prompt.messages,
         tools: &prompt.tools,
-        tool_choice: prompt.tool_choice.clone(),
+        tool_choice: prompt.tool_choice,
         passages: &prompt.passages,
-        sampling: prompt.sampling.clone(),
+        sampling: prompt.sampling,
         response_format: run.response_format.clone().unwrap_or_default(),
     };
     let style = match model.spec().profile {
@@ -65,161 +65,6 @@ pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Res
         Err(panicked(&format!("chat model {}", model.spec().name), panic.as_ref()))
     });
     turn.finish(reply)
-}
-
-/// What a model is asked in one turn.
-struct Prompt {
-    messages: Vec<ChatMessage>,
-    tools: Vec<ToolSpec>,
-    tool_choice: ToolChoice,
-    passages: Vec<Passage>,
-    sampling: Sampling,
-    report: ContextReport,
-}
-
-impl Prompt {
-    fn new(
-        worker: &Worker,
-        model: &dyn ChatModel,
-        scene: &Scene,
-        sources: &Sources,
-    ) -> Result<Self, Halt> {
-        let run = &worker.run;
-        let (tools, tool_choice) = offered_tools(worker, model, scene)?;
-        let passages = match model.spec().profile {
-            Profile::Basic => passages(sources),
-            _ => Vec::new(),
-        };
-        let mut prompt = Self {
-            messages: Vec::new(),
-            tools,
-            tool_choice,
-            sampling: sampling(worker, scene)?,
-            passages,
-            report: ContextReport::default(),
-        };
-        let count = |text: &str| model.count_tokens(text);
-        let read = worker.inner.store.read()?;
-        let read = read.as_ref();
-        let fixed = Fixed {
-            system: system(run.instructions.as_deref(), &prompt.passages),
-            turns: calls::turns(scene, &|step| said_in(read, step)),
-            extra_tokens: tools_tokens(&prompt.tools, &count),
-        };
-        let budget = calls::budget(run, model, scene);
-        let history = history::newest_first(read, run).filter_map(|message| match message {
-            Ok(message) => history::shown(&message).map(Ok),
-            Err(error) => Some(Err(error)),
-        });
-        let assembled = context::assemble(fixed, history, budget, &count).map_err(|error| {
-            let limited =
-                run.max_prompt_tokens.is_some_and(|most| most < model.spec().context_tokens as u64);
-            match limited {
-                true => Halt::from(Cause::Limit(RunIncomplete::MaxPromptTokens)),
-                false => Halt::from(error.context(format!("model {}", run.model))),
-            }
-        })?;
-        let written = scene.steps.iter().filter(|step| is_message(step)).count() as u64;
-        let older = history::length(read, run)?.saturating_sub(written);
-        let shown = match model.spec().profile {
-            Profile::Basic => prompt.passages.len(),
-            _ => sources.results().len(),
-        };
-        prompt.report = context::report(&assembled, budget, older, shown as u64);
-        prompt.messages = assembled.messages;
-        Ok(prompt)
-    }
-}
-
-fn is_message(step: &RunStep) -> bool {
-    matches!(step.details, StepDetails::MessageCreation { .. })
-}
-
-/// The tools the model may call now, and whether it must. A must holds for the first turn: it
-/// would never end otherwise. After too many turns with calls none are offered any more.
-fn offered_tools(
-    worker: &Worker,
-    model: &dyn ChatModel,
-    scene: &Scene,
-) -> Result<(Vec<ToolSpec>, ToolChoice)> {
-    let (turns, most) = (scene.tool_turns(), worker.inner.options.max_tool_turns);
-    if turns > most {
-        return Err(Error::internal(format!(
-            "the model called tools in {turns} turns without an answer"
-        )));
-    }
-    let choice = &worker.run.tool_choice;
-    if model.spec().profile == Profile::Basic || *choice == ToolChoice::None || turns == most {
-        return Ok((Vec::new(), ToolChoice::None));
-    }
-    let tools = calls::specs(&worker.run);
-    Ok(match turns {
-        _ if tools.is_empty() => (tools, ToolChoice::None),
-        0 => (tools, choice.clone()),
-        _ => (tools, ToolChoice::Auto),
-    })
-}
-
-fn sampling(worker: &Worker, scene: &Scene) -> Result<Sampling, Halt> {
-    let run = &worker.run;
-    let used = scene.usage().completion_tokens;
-    let left = run.max_completion_tokens.map(|most| most.saturating_sub(used));
-    if left == Some(0) {
-        return Err(Cause::Limit(RunIncomplete::MaxCompletionTokens).into());
-    }
-    Ok(Sampling {
-        temperature: run.temperature,
-        top_p: run.top_p,
-        max_tokens: left.map(|left| usize::try_from(left).unwrap_or(usize::MAX)),
-        ..Sampling::default()
-    })
-}
-
-fn passages(sources: &Sources) -> Vec<Passage> {
-    let passage = |(number, result): (usize, &docent_core::FileSearchResult)| Passage {
-        number,
-        file: result.chunk.file,
-        filename: result.filename.clone(),
-        page: result.chunk.chunk.page_start(),
-        text: result.chunk.chunk.text.clone(),
-        score: result.score,
-    };
-    (1..).zip(sources.results()).map(passage).collect()
-}
-
-/// The instructions, and for a basic model the passages. They stand here and not beside the
-/// question, so that the last user message is the user's own.
-fn system(instructions: Option<&str>, passages: &[Passage]) -> String {
-    let mut system = instructions.unwrap_or_default().to_owned();
-    if passages.is_empty() {
-        return system;
-    }
-    if !system.is_empty() {
-        system.push_str("\n\n");
-    }
-    system.push_str(
-        "Answer from the passages below, in the language of the question. After every sentence \
-         put the number of the passage it rests on, like [1]. If the passages do not answer the \
-         question, say so.",
-    );
-    for passage in passages {
-        let Passage { number, filename, page, text, .. } = passage;
-        system.push_str(&format!("\n\n[{number}] ({filename}, p. {page})\n{text}"));
-    }
-    system
-}
-
-fn tools_tokens(tools: &[ToolSpec], count: &dyn Fn(&str) -> usize) -> u64 {
-    let tokens = |tool: &ToolSpec| {
-        count(&tool.name) + count(&tool.description) + count(&tool.parameters.to_string())
-    };
-    tools.iter().map(tokens).sum::<usize>() as u64
-}
-
-/// What the model said in a message step, if it is one.
-fn said_in(read: &dyn docent_core::Read, step: &RunStep) -> Option<String> {
-    let StepDetails::MessageCreation { message } = step.details else { return None };
-    Some(tables::message(read, message).ok()?.text())
 }
 
 /// A turn in progress.

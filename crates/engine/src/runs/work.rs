@@ -38,8 +38,10 @@ pub(crate) fn work_on(inner: &Arc<Inner>, claimed: Claimed) {
     if let Some(halt) = halt
         && let Err(error) = worker.leave(halt)
     {
-        // The lease lapses and the run is taken up again.
+        // The lease lapses and the run is taken up again, for new followers: these have seen
+        // deltas that were never stored.
         tracing::error!(error = format!("{error:#}"), "a run cannot be ended");
+        worker.inner.live.close(&worker.live);
     }
     worker.live.working.store(false, Ordering::SeqCst);
 }
