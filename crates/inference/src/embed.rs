@@ -47,6 +47,26 @@ pub struct BertEmbedder {
     scratch: Mutex<Vec<Scratch>>,
 }
 
+impl Manifest {
+    /// What this embedder is, known without loading it.
+    ///
+    /// # Errors
+    /// [`Invalid`](docent_core::ErrorKind::Invalid) if it is no embedder.
+    pub fn embedder_spec(&self) -> Result<EmbedderSpec> {
+        spec(self, settings(self)?)
+    }
+}
+
+fn spec(manifest: &Manifest, settings: &EmbedderManifest) -> Result<EmbedderSpec> {
+    Ok(EmbedderSpec {
+        name: manifest.name.clone(),
+        fingerprint: fingerprint(manifest, settings)?,
+        dims: settings.dims,
+        window_tokens: settings.window_tokens,
+        languages: manifest.languages.clone(),
+    })
+}
+
 impl BertEmbedder {
     /// Loads the model as its manifest describes it. Takes a tenth of a second for MiniLM.
     ///
@@ -69,13 +89,7 @@ impl BertEmbedder {
         let bert = bert::load(files.path(FileRole::Weights)?, files.path(FileRole::Config)?)?;
         check(&settings, manifest, &bert)?;
         let windows = Windows::load(files.path(FileRole::Tokenizer)?, &settings)?;
-        let spec = EmbedderSpec {
-            name: manifest.name.clone(),
-            fingerprint: fingerprint(manifest, &settings)?,
-            dims: settings.dims,
-            window_tokens: settings.window_tokens,
-            languages: manifest.languages.clone(),
-        };
+        let spec = spec(manifest, &settings)?;
         Ok(Self { spec, settings, windows, bert, scratch: Mutex::default() })
     }
 

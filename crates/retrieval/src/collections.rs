@@ -23,6 +23,7 @@ use docent_ingest::Ingestor;
 
 pub use attach::AttachOptions;
 pub use check::{Finding, Repair};
+pub use files::NewFile;
 pub use ingest::{IngestProgress, IngestStage, ProcessOutcome};
 pub use search::{
     CandidateTrace, ListPlace, SearchHit, SearchOptions, SearchResult, StageTime, Trace,

@@ -28,7 +28,7 @@ mod top;
 
 pub use collections::{
     AttachOptions, CRASH_POINTS, CandidateTrace, Collections, CollectionsOptions, CollectionsParts,
-    Finding, IngestProgress, IngestStage, ListPlace, ProcessOutcome, Repair, SearchHit,
+    Finding, IngestProgress, IngestStage, ListPlace, NewFile, ProcessOutcome, Repair, SearchHit,
     SearchOptions, SearchResult, StageTime, Trace, VectorIndexKind,
 };
 pub use exact::{ExactIndex, VectorShape};

@@ -35,9 +35,26 @@ impl Collections {
         file: FileId,
         options: AttachOptions,
     ) -> Result<VectorStoreFile> {
+        let mut write = self.store.write()?;
+        let (attached, waits) = self.attach_in(&mut *write, store, file, options)?;
+        write.commit()?;
+        crash_point("ingest.after-attach");
+        if waits {
+            self.queue.push((store, file), true);
+        }
+        Ok(attached)
+    }
+
+    /// The rows of [`attach`](Self::attach), and whether the file waits for its turn now.
+    pub(super) fn attach_in(
+        &self,
+        write: &mut dyn Write,
+        store: VectorStoreId,
+        file: FileId,
+        options: AttachOptions,
+    ) -> Result<(VectorStoreFile, bool)> {
         let key = (store, file);
         let now = self.clock.now();
-        let mut write = self.store.write()?;
         let mut vector_store = required(&VECTOR_STORES, &*write, &store, "vector store")?;
         required(&FILES, &*write, &file, "file")?;
         let present = STORE_FILES.get(&*write, &key)?.filter(|present| !gave_up(present.status));
@@ -51,18 +68,13 @@ impl Collections {
             }
             Some(present) => VectorStoreFile { attributes: options.attributes, ..present },
         };
-        STORE_FILES.put(&mut *write, &key, &attached)?;
+        STORE_FILES.put(write, &key, &attached)?;
         if waits {
-            JOBS.put(&mut *write, &key, &Job { queued_at: now })?;
+            JOBS.put(write, &key, &Job { queued_at: now })?;
         }
         vector_store.last_active_at = now;
-        VECTOR_STORES.put(&mut *write, &store, &vector_store)?;
-        write.commit()?;
-        crash_point("ingest.after-attach");
-        if waits {
-            self.queue.push(key, true);
-        }
-        Ok(attached)
+        VECTOR_STORES.put(write, &store, &vector_store)?;
+        Ok((attached, waits))
     }
 
     /// Takes a file out of a vector store; says whether it was in. It is not found any more once

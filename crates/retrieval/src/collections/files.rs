@@ -2,10 +2,21 @@
 
 use std::io;
 
-use docent_core::{BlobHash, File, FileId, Purpose, Result, VectorStoreId, Write, crash_point};
+use docent_core::{
+    BlobHash, File, FileId, Purpose, Result, VectorStoreFile, VectorStoreId, Write, crash_point,
+};
 
-use super::Collections;
+use super::{AttachOptions, Collections};
 use crate::tables::{BLOB_FILES, FILES, STORE_FILES, VECTOR_STORES, blob_key, required};
+
+/// What a file is called and what it is for.
+#[derive(Clone, Copy, Debug)]
+pub struct NewFile<'a> {
+    /// Its name; folders before it are dropped.
+    pub filename: &'a str,
+    /// What it is for.
+    pub purpose: Purpose,
+}
 
 impl Collections {
     /// Keeps all that `source` yields as a file. Durable once it returns.
@@ -19,22 +30,57 @@ impl Collections {
         source: &mut dyn io::Read,
     ) -> Result<File> {
         let _no_collection = self.uploads.read();
+        let file = self.keep_bytes(filename, purpose, source)?;
+        let mut write = self.store.write()?;
+        put_file(&mut *write, &file)?;
+        write.commit()?;
+        crash_point("ingest.after-file");
+        Ok(file)
+    }
+
+    /// Keeps all that `source` yields as a file and [attaches](Self::attach) it, in one
+    /// transaction with whatever `along` writes about it.
+    ///
+    /// # Errors
+    /// As [`create_file`](Self::create_file) and [`attach`](Self::attach), and `along`'s own; then
+    /// nothing was written.
+    pub fn add_file(
+        &self,
+        store: VectorStoreId,
+        new: NewFile<'_>,
+        source: &mut dyn io::Read,
+        options: AttachOptions,
+        along: &mut dyn FnMut(&mut dyn Write, &File) -> Result<()>,
+    ) -> Result<(File, VectorStoreFile)> {
+        let _no_collection = self.uploads.read();
+        let file = self.keep_bytes(new.filename, new.purpose, source)?;
+        let mut write = self.store.write()?;
+        put_file(&mut *write, &file)?;
+        let (attached, _) = self.attach_in(&mut *write, store, file.id, options)?;
+        along(&mut *write, &file)?;
+        write.commit()?;
+        crash_point("ingest.after-attach");
+        self.queue.push((store, file.id), true);
+        Ok((file, attached))
+    }
+
+    /// The bytes are on the disk before any row mentions them.
+    fn keep_bytes(
+        &self,
+        filename: &str,
+        purpose: Purpose,
+        source: &mut dyn io::Read,
+    ) -> Result<File> {
         let blob = self.blobs.put(source)?;
         crash_point("ingest.after-blob");
-        let file = File {
+        Ok(File {
             id: FileId::new(self.ids.next_id()),
             filename: base_name(filename),
             bytes: blob.bytes,
             hash: blob.hash,
             purpose,
             created_at: self.clock.now(),
-        };
-        let mut write = self.store.write()?;
-        FILES.put(&mut *write, &file.id, &file)?;
-        BLOB_FILES.put(&mut *write, &blob_key(&file), &file.id)?;
-        write.commit()?;
-        crash_point("ingest.after-file");
-        Ok(file)
+        })
     }
 
     /// The file `id`.
@@ -106,6 +152,11 @@ impl Collections {
         }
         Ok(())
     }
+}
+
+fn put_file(write: &mut dyn Write, file: &File) -> Result<()> {
+    FILES.put(write, &file.id, file)?;
+    BLOB_FILES.put(write, &blob_key(file), &file.id)
 }
 
 /// The last part of a path of either kind of system, of a length a file system could have.
