@@ -1,0 +1,7 @@
+//! Journeys through the façade: what a user does, from a file to a cited answer.
+
+mod support;
+
+mod citations;
+mod documents;
+mod indexes;
