@@ -1,0 +1,223 @@
+//! The command line: what can be typed, and the help for it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Ask your own documents, on your own machine: PDFs in, cited answers out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "docent",
+    version,
+    arg_required_else_help = true,
+    infer_long_args = false,
+    after_help = "\
+Examples:
+  docent add ~/papers report.pdf \"notes/**/*.md\"
+  docent ask \"How long is the warranty period?\"
+  docent search \"warranty period\" --explain
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file you named could not be added, 130 Ctrl-C."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The library directory [default: docent/library in your data directory]
+    #[arg(long, global = true, value_name = "DIR", env = "DOCENT_LIBRARY", hide_env_values = true)]
+    pub(crate) library: Option<PathBuf>,
+    /// The configuration [default: docent.toml here, else in the library, else built in]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Say nothing but results and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Tell on stderr what is going on inside
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+    /// Fetch nothing, as with DOCENT_OFFLINE=1
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+    /// Search by words only: use no embedding model
+    #[arg(long, global = true)]
+    pub(crate) no_embedder: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Add(Add),
+    Search(Search),
+    Ask(Ask),
+    Ls(Ls),
+    Rm(Rm),
+    Doctor(Doctor),
+    #[command(subcommand)]
+    Models(Models),
+    /// Reads documents for another docent; see `docent_ingest::ProcessGuard`.
+    #[command(name = "__extract", hide = true)]
+    Extract,
+}
+
+/// Add documents: PDF, Markdown, HTML, plain text, source code
+///
+/// Folders are searched for files; hidden files and files that a .gitignore names are left out. A
+/// file that has not changed since it was last added costs nothing. What could not be read is
+/// listed with the reason, and everything else is added.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent add report.pdf
+  docent add ~/papers \"notes/**/*.md\"
+  docent add --library ./library docs
+
+Ctrl-C is safe: what was added stays, and the same command goes on with the rest.")]
+pub(crate) struct Add {
+    /// Files, folders or globs
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// Find passages, best first, without a chat model
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent search \"warranty period\"
+  docent search \"warranty period\" --limit 3 --explain
+  docent search \"warranty period\" --json | jq -r '.hits[].file'")]
+pub(crate) struct Search {
+    /// What to look for
+    pub(crate) query: String,
+    /// At most this many passages
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u16).range(1..=50))]
+    pub(crate) limit: u16,
+    /// Show where every score comes from, and why a candidate was dropped
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Ask a question; the answer cites file and page
+///
+/// The answer comes as it is made, followed by its sources. The thread it belongs to is named at
+/// the end: pass it to go on with the conversation.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent ask \"How long is the warranty period?\"
+  docent ask --thread thread_... \"And for batteries?\"
+  docent ask --add report.pdf \"What does the report conclude?\"
+  docent ask --model gpt-4o \"Compare both offers.\"    (a name in docent.toml)")]
+pub(crate) struct Ask {
+    /// The question
+    pub(crate) question: String,
+    /// The chat model, as docent.toml names it [default: default, which quotes and needs no
+    /// download]
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// The conversation to go on with
+    #[arg(long, short, value_name = "ID")]
+    pub(crate) thread: Option<String>,
+    /// Add this file, folder or glob first; may be given several times
+    #[arg(long, value_name = "PATH")]
+    pub(crate) add: Vec<PathBuf>,
+    /// Print JSON, once the answer is complete
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List the documents in the library
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent ls
+  docent ls --json | jq -r '.[] | select(.status == \"failed\") | .path'")]
+pub(crate) struct Ls {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Take documents out of the library; the files themselves stay where they are
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent rm report.pdf
+  docent rm ~/papers/report.pdf
+  docent rm file-...    (an id, as \"docent ls\" prints it)")]
+pub(crate) struct Rm {
+    /// A document's name, path or id
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+}
+
+/// Check every promise about what is stored
+///
+/// Without --repair nothing is changed. Exit code 1 means that something is wrong still.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent doctor
+  docent doctor --repair")]
+pub(crate) struct Doctor {
+    /// Mend what can be mended
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// See, fetch and check models
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  docent models list
+  docent models pull all-MiniLM-L6-v2
+  docent models path all-MiniLM-L6-v2    (where its files belong)
+  docent models verify")]
+pub(crate) enum Models {
+    /// List the models there are, and which are on this machine
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch models; each file is checked against its SHA-256 before it is used
+    Pull {
+        /// Names, as "docent models list" prints them
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Print where a model's files belong, or where all models are kept
+    Path {
+        /// A name, as "docent models list" prints it
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Hash the files of models anew; without a name, of all that are on this machine
+    Verify {
+        /// Names, as "docent models list" prints them
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,77 @@
+//! Asking: an answer with numbered sources, in a thread that can be gone on with.
+
+use fs_err as fs;
+
+use crate::support::{Home, handbook};
+
+#[test]
+fn one_command_answers_from_the_handbook_with_the_page() {
+    let home = Home::new();
+    let pdf = handbook();
+    let args = ["ask", "--add", pdf.to_str().unwrap(), "What does exit code 130 mean?"];
+    let ran = home.done(&args);
+    assert!(ran.stdout.contains("130") && ran.stdout.contains("[1]"), "{ran:?}");
+    assert!(ran.stdout.contains("\nSources\n[1] handbook.en.pdf, p. 9\n"), "{ran:?}");
+    assert!(!ran.stdout.contains('【'), "{ran:?}");
+    assert!(ran.stderr.contains("docent ask --thread thread_"), "{ran:?}");
+    assert!(ran.stderr.contains("1 added"), "{ran:?}");
+}
+
+#[test]
+fn json_numbers_its_citations_as_the_answer_does() {
+    let home = Home::new();
+    home.write("alpha.md", "The alpha valve opens at 80 degrees. It closes at 70 degrees.");
+    home.done(&["add", "alpha.md"]);
+    let json = home.json(&["ask", "When does the alpha valve open?", "--json"]);
+    let answer = json["answer"].as_str().unwrap();
+    let citation = &json["citations"][0];
+    assert_eq!(citation["marker"], "[1]");
+    assert!(answer.contains("[1]") && answer.contains("80 degrees"), "{json}");
+    assert_eq!(citation["file"], "alpha.md");
+    assert_eq!(
+        (citation["page_start"].as_u64(), citation["page_end"].as_u64()),
+        (Some(1), Some(1))
+    );
+    let text = fs::read_to_string(home.work().join("alpha.md")).unwrap();
+    assert!(text.contains(citation["quote"].as_str().unwrap()), "{json}");
+    let thread = json["thread"].as_str().unwrap();
+    assert!(thread.starts_with("thread_"), "{json}");
+    let next = home.json(&["ask", "--thread", thread, "And when does it close?", "--json"]);
+    assert_eq!(next["thread"], thread);
+}
+
+#[test]
+fn what_the_library_does_not_hold_is_not_answered() {
+    let home = Home::new();
+    home.write("alpha.md", "The alpha valve opens at 80 degrees.");
+    home.done(&["add", "alpha.md"]);
+    let json = home.json(&["ask", "Who won the chess tournament in Reykjavik?", "--json"]);
+    assert_eq!(json["citations"].as_array().unwrap().len(), 0, "{json}");
+    assert!(!json["answer"].as_str().unwrap().is_empty(), "{json}");
+}
+
+#[test]
+fn an_unknown_thread_or_model_is_an_error() {
+    let home = Home::new();
+    home.write("alpha.md", "The alpha valve opens at 80 degrees.");
+    home.write("docent.toml", "[models.other]\nbackend = \"extractive\"\n");
+    home.done(&["add", "alpha.md"]);
+    let ran = home.run(&["ask", "--thread", "thread_0123456789abcdefghijABCD", "x"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("thread_0123456789"), "{ran:?}");
+    let ran = home.run(&["ask", "--model", "gpt-9", "When does the valve open?"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("gpt-9"), "{ran:?}");
+    assert!(ran.stdout.is_empty(), "{ran:?}");
+    home.done(&["ask", "--model", "other", "When does the valve open?"]);
+    home.done(&["ask", "When does the valve open?"]);
+}
+
+#[test]
+fn a_file_that_could_not_be_added_first_is_told_and_the_rest_answers() {
+    let home = Home::new();
+    home.write("alpha.md", "The alpha valve opens at 80 degrees.");
+    let args = ["ask", "--add", "alpha.md", "--add", "gone.pdf", "When does the valve open?"];
+    let ran = home.run(&args);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.stdout.contains("80 degrees"), "{ran:?}");
+    assert!(ran.stderr.contains("gone.pdf") && ran.stderr.contains("does not exist"), "{ran:?}");
+}

@@ -1,0 +1,10 @@
+//! The command as people and scripts meet it: the real binary on libraries of its own.
+
+mod add;
+mod ask;
+mod documents;
+mod help;
+mod interrupt;
+mod models;
+mod search;
+mod support;
