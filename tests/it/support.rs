@@ -64,7 +64,7 @@ pub(crate) fn handbook(language: &str) -> PathBuf {
 /// Nothing here has passed through our PDF reader.
 #[track_caller]
 pub(crate) fn chapters(language: &str) -> Vec<String> {
-    let source = root().join(format!("examples/handbook/handbook.{language}.typ"));
+    let source = root().join(format!("docs/handbook/handbook.{language}.typ"));
     let text = fs_err::read_to_string(source).unwrap();
     text.split("\n= ").skip(1).map(letters).collect()
 }

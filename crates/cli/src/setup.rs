@@ -182,8 +182,9 @@ fn read_config(named: Option<&Path>, library: &Path) -> Result<(Settings, Models
     let models = ModelsConfig::load(path)?;
     let text = fs::read_to_string(path)?;
     let settings = toml::from_str(&text).map_err(|error| {
-        let message = error.message().replace("unknown field", "unknown key");
-        anyhow::anyhow!("{}: {message}", path.display())
+        // The whole of it: the line it points at names the key.
+        let message = error.to_string().replace("unknown field", "unknown key");
+        anyhow::anyhow!("{}: {}", path.display(), message.trim_end())
     })?;
     Ok((settings, models))
 }

@@ -41,13 +41,12 @@ fn json_numbers_its_citations_as_the_answer_does() {
 }
 
 #[test]
-fn what_the_library_does_not_hold_is_not_answered() {
+fn what_the_library_does_not_hold_is_said_to_be_unanswered() {
     let home = Home::new();
     home.write("alpha.md", "The alpha valve opens at 80 degrees.");
     home.done(&["add", "alpha.md"]);
     let json = home.json(&["ask", "Who won the chess tournament in Reykjavik?", "--json"]);
-    assert_eq!(json["citations"].as_array().unwrap().len(), 0, "{json}");
-    assert!(!json["answer"].as_str().unwrap().is_empty(), "{json}");
+    assert!(json["answer"].as_str().unwrap().starts_with("No passage answers this"), "{json}");
 }
 
 #[test]

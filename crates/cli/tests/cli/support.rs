@@ -39,9 +39,7 @@ impl Home {
 
     /// The command, by words alone and without the user's own settings.
     pub(crate) fn docent(&self, args: &[&str]) -> Command {
-        let mut command = self.with_embedder(args);
-        command.arg("--no-embedder");
-        command
+        self.with_embedder(&[&["--no-embedder"], args].concat())
     }
 
     /// The command with the default embedder, whose weights are not here.
