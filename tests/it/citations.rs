@@ -13,7 +13,7 @@ const ENGLISH: &[Known] = &[
     ("How many tokens does a chunk share with the one before it?", 4, "400 tokens"),
     ("How long is one window of an embedding model?", 4, "256 tokens"),
     ("How many dimensions does the default embedder have?", 5, "384"),
-    ("Which constant does reciprocal rank fusion add to the rank?", 6, "60"),
+    ("How are the two ranked lists merged?", 6, "reciprocal rank fusion"),
     ("When does a run expire?", 7, "ten minutes"),
     ("Which file is the truth of the library?", 8, "state.sqlite"),
     ("What does exit code 130 mean?", 9, "Ctrl-C"),

@@ -7,7 +7,7 @@
 use std::fs::TryLockError;
 use std::io::Write;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use docent_core::{Error, Result};
 use fs_err as fs;
@@ -39,20 +39,34 @@ impl DirLock {
         let open =
             fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(|error| unwritable(&path, error))?;
+        lock_soon(&file, dir, &path)?;
+        let owner = serde_json::to_string(&Owner::this_process())
+            .expect("a number, a string and a number are JSON");
+        file.set_len(0).map_err(|error| unwritable(&path, error))?;
+        file.write_all(owner.as_bytes()).map_err(|error| unwritable(&path, error))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// How long an owner that is about to go is waited for: one command right after another, or a child
+/// process that holds its parent's open files until it becomes another program.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+fn lock_soon(file: &fs::File, dir: &Path, path: &Path) -> Result<()> {
+    let begun = Instant::now();
+    loop {
         match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(dir, &path)),
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(15));
+            }
+            Err(TryLockError::WouldBlock) => return Err(in_use(dir, path)),
             Err(TryLockError::Error(error)) => {
                 let reason =
                     format!("{} cannot be locked; libraries need a local disk", path.display());
                 return Err(Error::unavailable(reason).with_source(error));
             }
         }
-        let owner = serde_json::to_string(&Owner::this_process())
-            .expect("a number, a string and a number are JSON");
-        file.set_len(0).map_err(|error| unwritable(&path, error))?;
-        file.write_all(owner.as_bytes()).map_err(|error| unwritable(&path, error))?;
-        Ok(Self { _file: file })
     }
 }
 
