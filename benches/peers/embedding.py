@@ -163,7 +163,7 @@ def compare(arguments, tokenizer, onnx_path, kind, window, threads, batch):
         ratios = [a / b for a, b in zip(measured["docent"], measured["onnxruntime"])]
         cells += [f"{statistics.median(v):,.0f} ({min(v):,.0f} to {max(v):,.0f})" for v in measured.values()]
         cells.append(f"{statistics.median(ratios):.2f}")
-    print("|", " | ".join([*cells, f"{cosine:.6f}", str(mine["peak_rss_mb"])]), "|", flush=True)
+    print("|", " | ".join([*cells, f"{cosine:.6f}", f"{mine['rss_mb']} ({mine['peak_rss_mb']})"]), "|", flush=True)
 
 
 def main():
@@ -181,7 +181,7 @@ def main():
         onnx.save(graph(arguments.model), path)
         heads = ["tokens a text", "threads", "peer's batch"]
         heads += ["docent tok/s", "onnxruntime tok/s", "ratio"]
-        heads += ["docent tok/CPU s", "onnxruntime tok/CPU s", "ratio", "least cosine", "docent peak MB"]
+        heads += ["docent tok/CPU s", "onnxruntime tok/CPU s", "ratio", "least cosine", "docent MB (peak)"]
         print("|", " | ".join(heads), "|")
         print("|---" * len(heads) + "|")
         for threads in (1, 2):

@@ -54,7 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "cpu_seconds": cpu_seconds,
         "tokens": embedder.count_tokens(&texts, InputRole::Passage)?,
         "vectors": vectors.iter().map(|vector| vector.first()).collect::<Vec<_>>(),
-        "peak_rss_mb": peak_rss_mb(),
+        "rss_mb": memory_mb("VmRSS:"),
+        "peak_rss_mb": memory_mb("VmHWM:"),
     });
     #[expect(clippy::print_stdout, reason = "the report is what this program is for")]
     {
@@ -73,9 +74,9 @@ fn cpu_seconds() -> Option<f64> {
     Some(ticks as f64 / 100.0)
 }
 
-/// The most memory this process ever held, on Linux.
-fn peak_rss_mb() -> Option<u64> {
+/// Megabytes of memory by the name Linux gives them: `VmRSS` held now, `VmHWM` held at most.
+fn memory_mb(name: &str) -> Option<u64> {
     let status = fs_err::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
 }

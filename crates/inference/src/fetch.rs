@@ -44,6 +44,7 @@ pub(crate) type OnProgress<'a> = dyn FnMut(PullProgress<'_>) -> ControlFlow<()> 
 #[derive(Debug)]
 enum Failure {
     /// The caller broke off: no other source is tried.
+    #[cfg_attr(not(feature = "model-download"), expect(dead_code, reason = "only downloads do"))]
     Cancelled,
     /// Anything else.
     Because(String),

@@ -8,7 +8,8 @@ use crate::Catalog;
 
 const MODEL: &str = "all-MiniLM-L6-v2";
 
-/// The embedder, if its weights are on this machine; says so if not.
+/// The embedder, if its weights are on this machine; says so if not. `.ci/run` sets
+/// `DOCENT_TEST_MODELS=required`, and then they must be.
 pub(crate) fn embedder() -> Option<Arc<BertEmbedder>> {
     static LOADED: OnceLock<Option<Arc<BertEmbedder>>> = OnceLock::new();
     let loaded = LOADED.get_or_init(|| {
@@ -16,6 +17,8 @@ pub(crate) fn embedder() -> Option<Arc<BertEmbedder>> {
         Some(Arc::new(BertEmbedder::load(&files).unwrap()))
     });
     if loaded.is_none() {
+        let required = std::env::var("DOCENT_TEST_MODELS").is_ok_and(|value| value == "required");
+        assert!(!required, "{MODEL} is not in {}", Catalog::builtin().cache_dir().display());
         eprintln!("SKIPPED: {MODEL} is not here; run \"docent models pull {MODEL}\"");
     }
     loaded.clone()

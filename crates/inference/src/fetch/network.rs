@@ -11,10 +11,10 @@ pub(crate) struct Network {
     /// The variable that forbids every socket, if one is set.
     pub(super) offline: Option<&'static str>,
     /// `HF_ENDPOINT`, without a slash at its end.
-    #[cfg_attr(not(feature = "model-download"), expect(dead_code))]
+    #[cfg_attr(not(feature = "model-download"), expect(dead_code, reason = "only downloads do"))]
     pub(super) endpoint: String,
     /// Commands that may be pip, in the order to try them.
-    #[cfg_attr(not(feature = "model-download"), expect(dead_code))]
+    #[cfg_attr(not(feature = "model-download"), expect(dead_code, reason = "only downloads do"))]
     pub(super) pip: Vec<Vec<String>>,
     /// `$HF_HOME/hub`, or where that is when unset.
     pub(super) hub_cache: Option<PathBuf>,
