@@ -146,6 +146,8 @@ fn filtered(size: u64, index: &ExactIndex) {
             times.push(started.elapsed().as_secs_f64() * 1e3);
         }
         let (least, median) = (percentile(&mut times, 0.0), percentile(&mut times, 0.5));
-        println!("| {size} | exact, 1/{part} of the chunks allowed | | | {least:.3}, {median:.3} | | | |");
+        println!(
+            "| {size} | exact, 1/{part} of the chunks allowed | | | {least:.3}, {median:.3} | | | |"
+        );
     }
 }

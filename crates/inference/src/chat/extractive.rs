@@ -11,14 +11,17 @@ mod terms;
 use std::ops::ControlFlow;
 
 use docent_core::{
-    ChatDelta, ChatModel, ChatReply, ChatRequest, ChatSpec, Error, FinishReason, Passage, Profile,
-    ResponseFormat, Result, Role, ToolChoice, Usage,
+    ChatDelta, ChatMessage, ChatModel, ChatReply, ChatRequest, ChatSpec, Error, FinishReason,
+    Passage, Profile, ResponseFormat, Result, Role, ToolChoice, Usage,
 };
 use unicode_segmentation::UnicodeSegmentation;
 
 use self::select::{Quote, Selection, select};
 use self::sentences::PieceKind;
 use super::tokens::estimate;
+
+/// A question of fewer terms leans on the one before it.
+const FEW_TERMS: usize = 2;
 
 /// Answers with the passages' own sentences, verbatim, each followed by `[n]`.
 ///
@@ -95,16 +98,29 @@ impl Extractive {
     }
 }
 
-/// The last user message, without passages the engine wrote into it.
+/// The last user message; when that says too little by itself ("and in winter?"), after the one
+/// before it.
 fn question(request: &ChatRequest<'_>) -> String {
-    let last = request.messages.iter().rev().find(|message| message.role == Role::User);
-    let mut question = last.map(|message| message.content.clone()).unwrap_or_default();
-    for passage in request.passages {
-        if question.contains(&passage.text) {
-            question = question.replace(&passage.text, "\n");
+    let of_user = |message: &&ChatMessage| message.role == Role::User;
+    let mut questions = request.messages.iter().rev().filter(of_user);
+    let last = questions.next().map(|message| without_passages(&message.content, request.passages));
+    let last = last.unwrap_or_default();
+    match questions.next() {
+        Some(before) if terms::terms(&last).len() < FEW_TERMS => {
+            format!("{}\n{last}", without_passages(&before.content, request.passages))
+        }
+        _ => last,
+    }
+}
+
+fn without_passages(message: &str, passages: &[Passage]) -> String {
+    let mut message = message.to_owned();
+    for passage in passages {
+        if message.contains(&passage.text) {
+            message = message.replace(&passage.text, "\n");
         }
     }
-    question
+    message
 }
 
 #[derive(Clone, Copy, PartialEq)]

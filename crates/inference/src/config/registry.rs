@@ -89,10 +89,22 @@ impl ConfiguredModels {
     }
 }
 
+#[cfg(feature = "remote-models")]
+fn load_remote(name: &str, config: &RemoteConfig) -> Result<Arc<dyn ChatModel>> {
+    Ok(Arc::new(crate::chat::Remote::new(name, config.clone())?))
+}
+
+#[cfg(not(feature = "remote-models"))]
 fn load_remote(_: &str, _: &RemoteConfig) -> Result<Arc<dyn ChatModel>> {
     Err(Error::unavailable("this build has no remote models; build with feature \"remote-models\""))
 }
 
+#[cfg(feature = "local-models")]
+fn load_local(name: &str, path: &Path, config: &LocalConfig) -> Result<Arc<dyn ChatModel>> {
+    Ok(Arc::new(crate::chat::Local::load(name, path, config)?))
+}
+
+#[cfg(not(feature = "local-models"))]
 fn load_local(_: &str, _: &Path, _: &LocalConfig) -> Result<Arc<dyn ChatModel>> {
     Err(Error::unavailable("this build has no local models; build with feature \"local-models\""))
 }

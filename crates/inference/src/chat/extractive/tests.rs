@@ -1,4 +1,4 @@
-use docent_core::{ChatMessage, ErrorKind, FileId, IdSource, Sampling, SequentialIds};
+use docent_core::{ErrorKind, FileId, IdSource, Sampling, SequentialIds};
 use proptest::prelude::*;
 
 use super::*;
@@ -185,6 +185,23 @@ fn passages_in_the_prompt_are_not_taken_for_the_question() {
         ChatRequest { messages: &messages, passages: &passages, ..ChatRequest::default() };
     let reply = Extractive::default().chat(&request, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(reply.text, "Whales sing songs of many hours. [2]");
+}
+
+#[test]
+fn a_question_that_says_little_leans_on_the_one_before() {
+    let passages = passages(&[
+        "The pump runs at 40 degrees in summer. The valve closes at 12 degrees in winter.",
+        "In winter the pump runs at 55 degrees.",
+    ]);
+    let messages = [
+        ChatMessage::new(Role::User, "How warm does the pump run in summer?"),
+        ChatMessage::new(Role::Assistant, "40 degrees."),
+        ChatMessage::new(Role::User, "And in winter?"),
+    ];
+    let request =
+        ChatRequest { messages: &messages, passages: &passages, ..ChatRequest::default() };
+    let reply = Extractive::default().chat(&request, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert!(reply.text.contains("In winter the pump runs at 55 degrees. [2]"), "{}", reply.text);
 }
 
 #[test]
