@@ -30,7 +30,8 @@ const MOST_IDLE: usize = 8;
 /// The child limits its own memory and processor time (`RLIMIT_AS`, `RLIMIT_CPU`, where the system
 /// has them); when the wall time is up, this side kills it. A child that died is replaced, and a
 /// PDF that killed one is tried again with one parser at a time in what remains of the wall time.
-/// Children end when this process does: their input ends, and on Linux the kernel tells them.
+/// Children end when this process does, because their input ends; one that loops ends at its limit of
+/// processor time.
 ///
 /// ```no_run
 /// use docent_ingest::ProcessGuard;
