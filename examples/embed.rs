@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example embed -- report.pdf "What does it cost?"`
 
+#![expect(clippy::print_stdout, reason = "it is a program")]
+
 use docent::{AskOptions, Library};
 
 fn main() -> docent::Result<()> {

@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p docent-retrieval --bench journey -- open|ingest`
 
+#![expect(clippy::print_stdout, reason = "a measurement prints its table")]
+
 mod support;
 
 use std::ops::ControlFlow;

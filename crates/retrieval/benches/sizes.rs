@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p docent-retrieval --bench sizes -- 10000 100000 [--graph]`
 
+#![expect(clippy::print_stdout, reason = "a measurement prints its table")]
+
 mod support;
 
 use std::collections::HashSet;

@@ -17,25 +17,25 @@ use docent_retrieval::{
 };
 use docent_store::{DirBlobs, SqliteStore};
 
-pub const DIMS: usize = 384;
+pub(crate) const DIMS: usize = 384;
 
 /// Small, fast, seeded (PCG's multiplier).
 #[derive(Clone, Debug)]
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 24
     }
 
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 
     /// About normal: the sum of four uniform numbers.
-    pub fn normal(&mut self) -> f32 {
+    pub(crate) fn normal(&mut self) -> f32 {
         let sum: f32 = (0..4).map(|_| (self.next() & 0xFFFF) as f32 / 65_536.0 - 0.5).sum();
         sum * 1.73
     }
@@ -43,11 +43,13 @@ impl Random {
 
 /// A vector near one of 2,000 centers, which lie near one of 60 themes: near enough for neighbours
 /// to matter, far enough for them to be hard to tell.
-pub fn clustered(seed: u64) -> Vec<f32> {
+pub(crate) fn clustered(seed: u64) -> Vec<f32> {
     let center = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     let (theme, center) = (center % 60, center % 2_000);
     let mut parts = [Random(theme + 1), Random(center + 1_000), Random(seed + 1_000_000)];
-    parts.iter_mut().for_each(|part| drop(part.next()));
+    for part in &mut parts {
+        let _ = part.next();
+    }
     let raw: Vec<f32> = (0..DIMS)
         .map(|_| parts[0].normal() + 0.8 * parts[1].normal() + 0.9 * parts[2].normal())
         .collect();
@@ -57,13 +59,13 @@ pub fn clustered(seed: u64) -> Vec<f32> {
 
 /// Gives each text `windows` seeded vectors, in no time.
 #[derive(Debug)]
-pub struct Made {
+pub(crate) struct Made {
     spec: EmbedderSpec,
     windows: u64,
 }
 
 impl Made {
-    pub fn new(windows: u64) -> Self {
+    pub(crate) fn new(windows: u64) -> Self {
         let spec = EmbedderSpec {
             name: "made-up".into(),
             fingerprint: format!("made-up-{windows}").parse().unwrap(),
@@ -91,7 +93,7 @@ impl Embedder for Made {
     }
 }
 
-pub fn open(path: &Path, windows: u64, kind: VectorIndexKind) -> Collections {
+pub(crate) fn open(path: &Path, windows: u64, kind: VectorIndexKind) -> Collections {
     fs_err::create_dir_all(path).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Collections::open(CollectionsParts {
@@ -109,14 +111,14 @@ pub fn open(path: &Path, windows: u64, kind: VectorIndexKind) -> Collections {
 }
 
 /// Where bench libraries are kept.
-pub fn kept(name: &str) -> PathBuf {
+pub(crate) fn kept(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
     target.join("bench").join(name)
 }
 
 /// Real sentences: of the shared data where it is, of our own sources else.
-pub fn sentences() -> Vec<String> {
+pub(crate) fn sentences() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let shared = std::env::var_os("DOCENT_DATA")
         .map_or_else(|| root.join("../shared/data"), PathBuf::from)
@@ -134,7 +136,7 @@ pub fn sentences() -> Vec<String> {
 }
 
 /// A library of about `chunks` chunks of 800 tokens in files of a hundred; kept for the next run.
-pub fn library(chunks: usize, windows: u64) -> (PathBuf, VectorStoreId) {
+pub(crate) fn library(chunks: usize, windows: u64) -> (PathBuf, VectorStoreId) {
     let path = kept(&format!("library-{chunks}-{windows}"));
     let ready = path.join("ready");
     if let Ok(id) = fs_err::read_to_string(&ready) {
@@ -162,7 +164,7 @@ pub fn library(chunks: usize, windows: u64) -> (PathBuf, VectorStoreId) {
 }
 
 /// Questions of three to ten words of the corpus.
-pub fn questions(count: usize) -> Vec<String> {
+pub(crate) fn questions(count: usize) -> Vec<String> {
     let sentences = sentences();
     let mut random = Random(7);
     let question = |_| {
@@ -174,13 +176,13 @@ pub fn questions(count: usize) -> Vec<String> {
 }
 
 /// The value below which `part` of `times` lie.
-pub fn percentile(times: &mut [f64], part: f64) -> f64 {
+pub(crate) fn percentile(times: &mut [f64], part: f64) -> f64 {
     times.sort_by(f64::total_cmp);
     times[((times.len() - 1) as f64 * part) as usize]
 }
 
 /// Resident memory of this process in MB (Linux; 0 elsewhere).
-pub fn resident_mb() -> f64 {
+pub(crate) fn resident_mb() -> f64 {
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
     let kb = line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok());
