@@ -1,7 +1,7 @@
 //! Runs: made, followed, cancelled, given their tool outputs.
 //!
 //! Whatever a client asks for is one transaction here; the work itself is done by
-//! [workers](crate::workers) that claim runs from the [queue], and is durable at each step.
+//! workers that claim runs from the queue, and is durable at each step.
 
 pub mod machine;
 

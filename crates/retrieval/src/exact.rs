@@ -42,7 +42,7 @@ pub struct VectorShape {
     pub dims: usize,
 }
 
-/// An [`Index`] over vectors that looks at every one; see the [module](self).
+/// An [`Index`] over vectors that looks at every one; see the module.
 #[derive(Debug)]
 pub struct ExactIndex {
     shape: VectorShape,

@@ -58,7 +58,7 @@ impl Default for HnswOptions {
     }
 }
 
-/// An [`Index`] over vectors that goes by a graph; see the [module](self).
+/// An [`Index`] over vectors that goes by a graph; see the module.
 #[derive(Debug)]
 pub struct HnswIndex {
     path: PathBuf,
