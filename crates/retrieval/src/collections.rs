@@ -174,7 +174,7 @@ impl Collections {
     pub fn flush(&self) -> Result<()> {
         let open: Vec<Arc<Collection>> =
             self.open.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        open.iter().try_for_each(|collection| collection.flush())
+        open.iter().try_for_each(|collection| collection.flush(&*self.store))
     }
 
     /// The indexes of `id`, opened and level with the log.

@@ -58,8 +58,7 @@ impl Follower {
         if (ends.trimmed..=ends.last).contains(&*position) {
             match self.replay(&*read, &mut position) {
                 Ok(()) => return Ok(()),
-                Err(error) => tracing::warn!(index = self.name, store = %self.store, %error,
-                    "an index failed and is rebuilt"),
+                Err(error) => self.warn_of_rebuild(&error),
             }
         }
         self.rebuild_at(&*read, ends.last, &mut position)
@@ -71,6 +70,22 @@ impl Follower {
         let read = store.read()?;
         let last = log_ends(&*read, self.store)?.last;
         self.rebuild_at(&*read, last, &mut position)
+    }
+
+    /// Makes durable what the index was handed; one that fails is built again.
+    pub(crate) fn flush(&self, store: &dyn Store) -> Result<()> {
+        match self.index.flush() {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.warn_of_rebuild(&error);
+                self.rebuild(store)
+            }
+        }
+    }
+
+    fn warn_of_rebuild(&self, error: &Error) {
+        tracing::warn!(index = self.name, store = %self.store, %error,
+            "an index failed and is rebuilt");
     }
 
     fn replay(&self, read: &dyn Read, position: &mut Seq) -> Result<()> {
@@ -203,4 +218,58 @@ fn pages(range: ChunkRange) -> impl Iterator<Item = ChunkRange> {
         start: ChunkId(start),
         end: ChunkId((start + PAGE).min(range.end.0)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use docent_core::{Hit, Query};
+    use docent_store::MemoryStore;
+
+    use super::*;
+
+    /// Fails its first flush, and counts how often it is cleared.
+    #[derive(Debug, Default)]
+    struct FailsOnce {
+        flushes: AtomicUsize,
+        clears: AtomicUsize,
+    }
+
+    impl Index for FailsOnce {
+        fn watermark(&self) -> Result<Seq> {
+            Ok(Seq(0))
+        }
+
+        fn apply(&self, _: &[Change], _: Seq) -> Result<()> {
+            Ok(())
+        }
+
+        fn flush(&self) -> Result<Seq> {
+            match self.flushes.fetch_add(1, Ordering::SeqCst) {
+                0 => Err(Error::corrupt("a file is in the way")),
+                _ => Ok(Seq(0)),
+            }
+        }
+
+        fn clear(&self) -> Result<()> {
+            self.clears.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+
+        fn search(&self, _: &Query<'_>, _: usize) -> Result<Vec<Hit>> {
+            Ok(vec![])
+        }
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_flushed_is_rebuilt() {
+        let index = Arc::new(FailsOnce::default());
+        let store = "vs_000000000000000000000001".parse().unwrap();
+        let follower =
+            Follower::new("keyword", Arc::clone(&index) as _, store, Takes::Words).unwrap();
+        follower.flush(&MemoryStore::new()).unwrap();
+        assert_eq!(index.clears.load(Ordering::SeqCst), 1);
+        assert_eq!(index.flushes.load(Ordering::SeqCst), 2);
+    }
 }

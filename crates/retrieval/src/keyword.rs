@@ -309,6 +309,8 @@ impl Writing {
             let mut policy = LogMergePolicy::default();
             policy.set_min_num_segments(4);
             writer.set_merge_policy(Box::new(policy));
+            // A commit that a kill cut short left files of the very names the next one will use.
+            writer.garbage_collect_files().wait().map_err(broken)?;
             self.writer = Some(writer);
         }
         Ok(self.writer.as_mut().expect("it was put there above"))

@@ -97,8 +97,8 @@ impl Collection {
         self.followers.iter().try_for_each(|follower| follower.rebuild(store))
     }
 
-    pub(crate) fn flush(&self) -> Result<()> {
-        self.followers.iter().try_for_each(|follower| follower.index.flush().map(drop))
+    pub(crate) fn flush(&self, store: &dyn Store) -> Result<()> {
+        self.followers.iter().try_for_each(|follower| follower.flush(store))
     }
 
     pub(crate) fn followers(&self) -> &[Follower] {

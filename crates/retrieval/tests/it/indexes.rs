@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use docent_core::{Change, ChangeKind, ChunkId, ChunkRange, Embedding, Hit, Index, Query, Seq};
+use docent_core::{
+    Change, ChangeKind, Chunk, ChunkId, ChunkRange, Embedding, Hit, Index, IndexedChunk, PageStart,
+    Query, Seq,
+};
 use docent_retrieval::{
     Bm25, ExactIndex, HnswIndex, HnswOptions, KeywordIndex, VectorShape, conformance,
 };
@@ -26,6 +29,51 @@ fn the_exact_index_conforms() {
 fn the_graph_index_conforms() {
     let options = HnswOptions::default();
     conformance::index(|path| Arc::new(HnswIndex::open(path, shape(), options).unwrap()));
+}
+
+/// Of a commit that a kill cut short, the new list of deletes is there and no commit mentions it;
+/// the next commit writes a file of that very name.
+#[test]
+fn a_commit_cut_short_does_not_stop_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let (killed, whole) = (dir.path().join("killed"), dir.path().join("whole"));
+    let open = |path: &Path| KeywordIndex::open(path, Bm25::default()).unwrap();
+    let removal = ChangeKind::Removed(ChunkRange { start: ChunkId(1), end: ChunkId(3) });
+    let removal = Change { seq: Seq(2), kind: removal };
+    let index = open(&whole);
+    let chunks = (1..9).map(chunk).collect();
+    index.apply(&[Change { seq: Seq(1), kind: ChangeKind::Added(chunks) }], Seq(1)).unwrap();
+    index.flush().unwrap();
+    drop(index);
+    copy(&whole, &killed, |_| true);
+
+    let index = open(&whole);
+    index.apply(&[removal.clone()], Seq(2)).unwrap();
+    index.flush().unwrap();
+    copy(&whole, &killed, |name| name.ends_with(".del") || name == ".managed.json");
+    drop(index);
+
+    let index = open(&killed);
+    assert_eq!(index.watermark().unwrap(), Seq(1));
+    index.apply(&[removal], Seq(2)).unwrap();
+    assert_eq!(index.flush().unwrap(), Seq(2));
+    assert_eq!(index.len(), 6);
+}
+
+fn chunk(id: u64) -> IndexedChunk {
+    let file = "file-0123456789abcdefghijAB".parse().unwrap();
+    let pages = vec![PageStart { at: 0, page: 1 }];
+    let text = format!("chunk {id}");
+    let chunk = Chunk { ordinal: 0, text, tokens: 2, start: 0, pages, headings: vec![] };
+    IndexedChunk { id: ChunkId(id), file, chunk }
+}
+
+fn copy(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) {
+    fs_err::create_dir_all(to).unwrap();
+    let names = fs_err::read_dir(from).unwrap().map(|entry| entry.unwrap().file_name());
+    for name in names.filter(|name| wanted(name.to_str().unwrap())) {
+        fs_err::copy(from.join(&name), to.join(&name)).unwrap();
+    }
 }
 
 /// Clustered vectors: a block and a tail, so that there is a graph and rows behind.
