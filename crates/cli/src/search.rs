@@ -18,7 +18,11 @@ use crate::{args, documents};
 
 pub(crate) fn run(args: &args::Search, setup: &Setup) -> Result<Outcome> {
     let library = setup.existing(Weights::Fetch)?;
-    let options = SearchOptions { limit: args.limit.into(), ..SearchOptions::default() };
+    let options = SearchOptions {
+        limit: args.limit.into(),
+        explain: args.explain,
+        ..SearchOptions::default()
+    };
     let begun = Instant::now();
     let result = library.search(&args.query, &options)?;
     let found = Found { query: &args.query, result: &result, took: begun.elapsed() };

@@ -8,7 +8,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use docent_core::{Embedder, Index, InputRole, Query};
-use docent_retrieval::{ExactIndex, SearchOptions, VectorIndexKind, VectorShape};
+use docent_retrieval::{
+    Bm25, ExactIndex, KeywordIndex, SearchOptions, VectorIndexKind, VectorShape,
+};
 use support::{DIMS, Made, library, open, questions};
 
 fn hybrid(criterion: &mut Criterion) {
@@ -37,12 +39,24 @@ fn hybrid(criterion: &mut Criterion) {
         let copy = tempfile::tempdir().unwrap();
         copy_files(&directory.join(format!("vector-{fingerprint}")), copy.path());
         let exact = ExactIndex::open(copy.path(), VectorShape { fingerprint, dims: DIMS }).unwrap();
+        for limit in [20, 100] {
+            let mut next = questions.iter().cycle();
+            group.bench_function(format!("plain exact scan, top {limit}"), |bencher| {
+                bencher.iter(|| {
+                    let made = embedder.embed(&[next.next().unwrap()], InputRole::Query).unwrap();
+                    let query = Query { text: "", vector: Some(made[0].first()), allow: None };
+                    black_box(exact.search(&query, limit).unwrap())
+                });
+            });
+        }
+        let keyword = tempfile::tempdir().unwrap();
+        copy_files(&directory.join("keyword"), keyword.path());
+        let keyword = KeywordIndex::open(keyword.path(), Bm25::default()).unwrap();
         let mut next = questions.iter().cycle();
-        group.bench_function("plain exact scan, top 20", |bencher| {
+        group.bench_function("our BM25, top 100", |bencher| {
             bencher.iter(|| {
-                let made = embedder.embed(&[next.next().unwrap()], InputRole::Query).unwrap();
-                let query = Query { text: "", vector: Some(made[0].first()), allow: None };
-                black_box(exact.search(&query, 20).unwrap())
+                let query = Query { text: next.next().unwrap(), vector: None, allow: None };
+                black_box(keyword.search(&query, 100).unwrap())
             });
         });
         group.finish();

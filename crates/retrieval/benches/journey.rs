@@ -92,6 +92,7 @@ fn ingest() {
                     reading += mark.elapsed().as_secs_f64();
                     eprintln!("{pages} pages, RSS {:.0} MB", resident_mb());
                 }
+                IngestStage::Failed(error) => eprintln!("{}: {error:?}", progress.filename),
                 _ => {}
             }
             ControlFlow::Continue(())

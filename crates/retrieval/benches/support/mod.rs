@@ -148,9 +148,9 @@ pub(crate) fn library(chunks: usize, windows: u64) -> (PathBuf, VectorStoreId) {
     let sentences = sentences();
     let mut random = Random(99);
     for file in 0..chunks / 100 {
-        // 101 steps of 400 tokens; a token of this text is about 4.2 bytes.
-        let mut text = String::with_capacity(180_000);
-        while text.len() < 101 * 400 * 42 / 10 {
+        // 101 steps of 400 tokens; a token of this text is about 4.65 bytes.
+        let mut text = String::with_capacity(190_000);
+        while text.len() < 101 * 400 * 465 / 100 {
             text += &sentences[random.below(sentences.len())];
             text += ". ";
         }

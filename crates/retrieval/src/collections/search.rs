@@ -1,12 +1,13 @@
 //! From a question to the best passages: every index asked, fused, reranked, thinned out.
 
+mod trace;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use docent_core::{
-    ChunkId, ChunkSet, Embedding, Error, FileId, Filter, IndexedChunk, InputRole, Query, Read,
-    Result, VectorStore, VectorStoreId,
+    ChunkSet, Embedding, Error, FileId, Filter, IndexedChunk, InputRole, Query, Read, Result,
+    VectorStore, VectorStoreId,
 };
 use serde::Serialize;
 
@@ -18,6 +19,10 @@ use crate::fusion::{self, Candidate, List};
 use crate::language;
 use crate::overlap::Given;
 use crate::tables::{CHUNKS, FILES, STORE_FILES, VECTOR_STORES, required, within};
+
+pub use trace::{CandidateTrace, ListPlace, StageTime, Trace};
+
+use trace::Stopwatch;
 
 /// Threads that ask the indexes of one search.
 const THREADS: usize = 4;
@@ -35,11 +40,21 @@ pub struct SearchOptions {
     pub candidates: usize,
     /// How many of the best candidates the reranker, if there is one, looks at.
     pub rerank: usize,
+    /// Whether the trace names the file of every candidate. That reads them all, which takes
+    /// several times as long as reading the hits.
+    pub explain: bool,
 }
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { limit: 20, filter: None, score_threshold: 0.0, candidates: 100, rerank: 40 }
+        Self {
+            limit: 20,
+            filter: None,
+            score_threshold: 0.0,
+            candidates: 100,
+            rerank: 40,
+            explain: false,
+        }
     }
 }
 
@@ -66,58 +81,6 @@ pub struct SearchHit {
     pub score: f32,
 }
 
-/// How a search came to its hits.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Trace {
-    /// What took how long.
-    pub stages: Vec<StageTime>,
-    /// What someone who wonders about the hits should know.
-    pub notes: Vec<String>,
-    /// Everything some index found, best first.
-    pub candidates: Vec<CandidateTrace>,
-}
-
-/// How long a stage of a search took.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct StageTime {
-    /// The stage.
-    pub stage: &'static str,
-    /// Microseconds.
-    pub micros: u64,
-}
-
-/// What became of a chunk that some index found.
-#[derive(Clone, Debug, Serialize)]
-pub struct CandidateTrace {
-    /// Its vector store.
-    pub vector_store: VectorStoreId,
-    /// Its number there.
-    pub chunk: ChunkId,
-    /// Its file; none when it was deleted before it could be read.
-    pub file: Option<FileId>,
-    /// Its place in each list that has it.
-    pub lists: Vec<ListPlace>,
-    /// Its score by rank fusion, 0 to 1.
-    pub fused: f32,
-    /// The reranker's own score, if it was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reranked: Option<f32>,
-    /// Why it is not among the hits, if it is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dropped: Option<String>,
-}
-
-/// A place in one index's list.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct ListPlace {
-    /// The index: `keyword` or `vector`.
-    pub list: &'static str,
-    /// From 1.
-    pub rank: usize,
-    /// The index's own score: BM25, or a cosine.
-    pub score: f32,
-}
-
 /// One vector store in a search.
 struct Searched {
     collection: Arc<Collection>,
@@ -125,13 +88,13 @@ struct Searched {
     by_vectors: bool,
 }
 
-/// A candidate with its passage.
+/// A candidate on its way to be a hit.
 struct Found {
-    store: VectorStoreId,
-    chunk: IndexedChunk,
     /// Its place among the trace's candidates.
     at: usize,
     score: f32,
+    /// Its passage, once it was needed.
+    chunk: Option<IndexedChunk>,
 }
 
 impl Collections {
@@ -164,8 +127,14 @@ impl Collections {
         let lists = ask(&searched, query, vector.as_deref(), options.candidates)?;
         watch.lap("indexes", &mut trace);
         let candidates = fusion::fuse(lists, options.candidates);
+        trace.candidates = candidates.iter().map(CandidateTrace::new).collect();
         let read = self.store.read()?;
-        let mut found = hydrate(&*read, &candidates, &mut trace)?;
+        let needed = match &self.reranker {
+            _ if options.explain => candidates.len(),
+            Some(_) => options.rerank,
+            None => 0,
+        };
+        let mut found = read_first(&*read, candidates, needed, &mut trace)?;
         watch.lap("read", &mut trace);
         self.rerank(query, &mut found, options, &mut trace)?;
         watch.lap("rerank", &mut trace);
@@ -251,11 +220,10 @@ impl Collections {
         trace: &mut Trace,
     ) -> Result<()> {
         let Some(reranker) = &self.reranker else { return Ok(()) };
-        let count = options.rerank.min(found.len());
-        let texts: Vec<&str> =
-            found[..count].iter().map(|found| found.chunk.chunk.text.as_str()).collect();
+        let first = found.iter().take(options.rerank).map_while(|found| found.chunk.as_ref());
+        let texts: Vec<&str> = first.map(|chunk| chunk.chunk.text.as_str()).collect();
         let scores = reranker.score(query, &texts)?;
-        if scores.len() != count || scores.iter().any(|score| !score.is_finite()) {
+        if scores.len() != texts.len() || scores.iter().any(|score| !score.is_finite()) {
             trace.notes.push(format!("{} gave no usable scores", reranker.name()));
             return Ok(());
         }
@@ -351,30 +319,36 @@ fn ask(
     })
 }
 
-/// Reads the candidates' passages. One that was deleted since an index found it drops out here.
-fn hydrate(read: &dyn Read, candidates: &[Candidate], trace: &mut Trace) -> Result<Vec<Found>> {
+/// The candidates, the passages of the first `needed` of them read. Of these, one that was deleted
+/// since an index found it drops out.
+fn read_first(
+    read: &dyn Read,
+    candidates: Vec<Candidate>,
+    needed: usize,
+    trace: &mut Trace,
+) -> Result<Vec<Found>> {
     let mut found = vec![];
-    for (at, candidate) in candidates.iter().enumerate() {
-        let chunk = CHUNKS.get(read, &(candidate.store, candidate.chunk))?;
-        let place = |place: &fusion::Place| ListPlace {
-            list: place.list,
-            rank: place.rank,
-            score: place.score,
-        };
-        trace.candidates.push(CandidateTrace {
-            vector_store: candidate.store,
-            chunk: candidate.chunk,
-            file: chunk.as_ref().map(|chunk| chunk.file),
-            lists: candidate.places.iter().map(place).collect(),
-            fused: candidate.fused,
-            reranked: None,
-            dropped: chunk.is_none().then(|| "it was deleted".to_owned()),
-        });
-        if let Some(chunk) = chunk {
-            found.push(Found { store: candidate.store, chunk, at, score: candidate.fused });
+    for (at, candidate) in candidates.into_iter().enumerate() {
+        let mut chunk = None;
+        if at < needed {
+            chunk = passage(read, &mut trace.candidates[at])?;
+            if chunk.is_none() {
+                continue;
+            }
         }
+        found.push(Found { at, score: candidate.fused, chunk });
     }
     Ok(found)
+}
+
+/// The passage of `candidate`, unless it was deleted since an index found it.
+fn passage(read: &dyn Read, candidate: &mut CandidateTrace) -> Result<Option<IndexedChunk>> {
+    let chunk = CHUNKS.get(read, &(candidate.vector_store, candidate.chunk))?;
+    match &chunk {
+        Some(chunk) => candidate.file = Some(chunk.file),
+        None => candidate.dropped = Some("it was deleted".to_owned()),
+    }
+    Ok(chunk)
 }
 
 fn choose(
@@ -384,48 +358,35 @@ fn choose(
     trace: &mut Trace,
 ) -> Result<Vec<SearchHit>> {
     let mut given = Given::default();
-    let mut names: HashMap<FileId, String> = HashMap::new();
+    let mut names = HashMap::new();
     let mut hits = vec![];
-    for Found { store, chunk, at, score } in found {
-        let reason = if score < options.score_threshold {
-            Some(format!("its score is below the threshold, {}", options.score_threshold))
+    for Found { at, score, chunk } in found {
+        let candidate = &mut trace.candidates[at];
+        if score < options.score_threshold {
+            let threshold = options.score_threshold;
+            candidate.dropped = Some(format!("its score is below the threshold, {threshold}"));
         } else if hits.len() >= options.limit {
-            Some(format!("{} better ones were found", options.limit))
-        } else if let Err(percent) = given.take(store, &chunk) {
-            Some(format!("{percent} % of its text is in better hits"))
-        } else {
-            None
-        };
-        if reason.is_some() {
-            trace.candidates[at].dropped = reason;
-            continue;
-        }
-        let filename = match names.get(&chunk.file) {
-            Some(name) => name.clone(),
-            None => {
-                let file = FILES.get(read, &chunk.file)?;
-                let name = file.map(|file| file.filename).unwrap_or_default();
-                names.insert(chunk.file, name.clone());
-                name
+            candidate.dropped = Some(format!("{} better ones were found", options.limit));
+        } else if let Some(chunk) =
+            chunk.map_or_else(|| passage(read, candidate), |it| Ok(Some(it)))?
+        {
+            let vector_store = candidate.vector_store;
+            if let Err(percent) = given.take(vector_store, &chunk) {
+                candidate.dropped = Some(format!("{percent} % of its text is in better hits"));
+                continue;
             }
-        };
-        hits.push(SearchHit { vector_store: store, chunk, filename, score });
+            let filename = filename(read, chunk.file, &mut names)?;
+            hits.push(SearchHit { vector_store, chunk, filename, score });
+        }
     }
     Ok(hits)
 }
 
-/// Measures the stages of a search.
-struct Stopwatch(Instant);
-
-impl Stopwatch {
-    fn start() -> Self {
-        Self(Instant::now())
+fn filename(read: &dyn Read, file: FileId, known: &mut HashMap<FileId, String>) -> Result<String> {
+    if let Some(name) = known.get(&file) {
+        return Ok(name.clone());
     }
-
-    fn lap(&mut self, stage: &'static str, trace: &mut Trace) {
-        let took: Duration = self.0.elapsed();
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        trace.stages.push(StageTime { stage, micros });
-        self.0 = Instant::now();
-    }
+    let name = FILES.get(read, &file)?.map(|file| file.filename).unwrap_or_default();
+    known.insert(file, name.clone());
+    Ok(name)
 }

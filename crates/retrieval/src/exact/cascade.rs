@@ -24,6 +24,9 @@ const BITS_TIMES: usize = 8;
 /// Below this many rows a scan is over before another thread has woken up.
 const PARALLEL_FROM: usize = 16_384;
 
+/// From this many rows on, several threads read them from the file.
+const PARALLEL_READS_FROM: usize = 128;
+
 /// A row on its way through the cascade.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
@@ -223,14 +226,17 @@ fn rescore(
     candidates: &[Candidate],
     limit: usize,
 ) -> Result<Vec<Hit>> {
-    let mut row = vec![f16::ZERO; vector.len()];
-    let mut scratch = vec![0.0; vector.len()];
-    let mut hits = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
-        inner.read_row(candidate.row, &mut row)?;
-        let score = dot::exact(vector, &row, &mut scratch);
-        hits.push(Hit { chunk: candidate.chunk, score });
-    }
+    let new = || (vec![f16::ZERO; vector.len()], vec![0.0; vector.len()]);
+    let score = |(row, scratch): &mut (Vec<f16>, Vec<f32>), candidate: &Candidate| {
+        inner.read_row(candidate.row, row)?;
+        Ok(Hit { chunk: candidate.chunk, score: dot::exact(vector, row, scratch) })
+    };
+    let mut hits: Vec<Hit> = if candidates.len() < PARALLEL_READS_FROM || !may_fan_out() {
+        let mut own = new();
+        candidates.iter().map(|candidate| score(&mut own, candidate)).collect::<Result<_>>()?
+    } else {
+        candidates.par_iter().map_init(new, score).collect::<Result<_>>()?
+    };
     hits.sort_unstable_by(|a, b| a.chunk.cmp(&b.chunk).then(a.best_first(b)));
     hits.dedup_by_key(|hit| hit.chunk);
     hits.sort_unstable_by(Hit::best_first);
