@@ -245,4 +245,4 @@ impl ModelFiles {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

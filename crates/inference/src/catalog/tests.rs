@@ -4,6 +4,20 @@ use docent_core::ErrorKind;
 
 use super::*;
 
+/// The files of the built-in model `name`, if they are on this machine; says so if not. `.ci/run`
+/// sets `DOCENT_TEST_MODELS=required`, and then they must be.
+#[cfg(feature = "local-models")]
+pub(crate) fn real(name: &str) -> Option<ModelFiles> {
+    let catalog = Catalog::builtin();
+    let files = catalog.locate(name);
+    if files.is_none() {
+        let required = std::env::var("DOCENT_TEST_MODELS").is_ok_and(|value| value == "required");
+        assert!(!required, "{name} is not in {}", catalog.cache_dir().display());
+        eprintln!("SKIPPED: {name} is not here; run \"docent models pull {name}\"");
+    }
+    files
+}
+
 /// A catalog of one model `m` with the file `m.bin`, and where it would be kept.
 fn catalog(dir: &Path, content: &[u8], sources: &str) -> Catalog {
     let sha256 = sha256(content);

@@ -5,23 +5,15 @@ use serde::Deserialize;
 
 use super::*;
 use crate::Catalog;
+use crate::catalog::tests::real;
 
 const MODEL: &str = "all-MiniLM-L6-v2";
 
-/// The embedder, if its weights are on this machine; says so if not. `.ci/run` sets
-/// `DOCENT_TEST_MODELS=required`, and then they must be.
+/// The embedder, if its weights are [on this machine](real).
 pub(crate) fn embedder() -> Option<Arc<BertEmbedder>> {
     static LOADED: OnceLock<Option<Arc<BertEmbedder>>> = OnceLock::new();
-    let loaded = LOADED.get_or_init(|| {
-        let files = Catalog::builtin().locate(MODEL)?;
-        Some(Arc::new(BertEmbedder::load(&files).unwrap()))
-    });
-    if loaded.is_none() {
-        let required = std::env::var("DOCENT_TEST_MODELS").is_ok_and(|value| value == "required");
-        assert!(!required, "{MODEL} is not in {}", Catalog::builtin().cache_dir().display());
-        eprintln!("SKIPPED: {MODEL} is not here; run \"docent models pull {MODEL}\"");
-    }
-    loaded.clone()
+    let load = || Some(Arc::new(BertEmbedder::load(&real(MODEL)?).unwrap()));
+    LOADED.get_or_init(load).clone()
 }
 
 /// What sentence-transformers says; see `tests/fixtures/reference.py`.
