@@ -144,6 +144,11 @@ impl Engine {
         &self.collections
     }
 
+    /// The chat models.
+    pub fn models(&self) -> &Arc<dyn ChatModels> {
+        &self.inner.models
+    }
+
     /// Stops every worker; runs that go on are parked and taken up when the engine is next opened.
     /// What is asked of the engine afterwards is stored, but nothing runs.
     pub fn shutdown(&self) {

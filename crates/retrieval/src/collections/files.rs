@@ -3,7 +3,8 @@
 use std::io;
 
 use docent_core::{
-    BlobHash, File, FileId, Purpose, Result, VectorStoreFile, VectorStoreId, Write, crash_point,
+    BlobHash, BlobInfo, File, FileId, Purpose, Result, VectorStoreFile, VectorStoreId, Write,
+    crash_point,
 };
 
 use super::{AttachOptions, Collections};
@@ -29,8 +30,23 @@ impl Collections {
         purpose: Purpose,
         source: &mut dyn io::Read,
     ) -> Result<File> {
+        self.receive_file(source, &mut || (filename.to_owned(), purpose))
+    }
+
+    /// The same for a file whose name and purpose are asked for only once its bytes are in: a form
+    /// may tell them last.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read or kept.
+    pub fn receive_file(
+        &self,
+        source: &mut dyn io::Read,
+        describe: &mut dyn FnMut() -> (String, Purpose),
+    ) -> Result<File> {
         let _no_collection = self.uploads.read();
-        let file = self.keep_bytes(filename, purpose, source)?;
+        let blob = self.keep_bytes(source)?;
+        let (filename, purpose) = describe();
+        let file = self.new_file(&filename, purpose, blob);
         let mut write = self.store.write()?;
         put_file(&mut *write, &file)?;
         write.commit()?;
@@ -53,7 +69,7 @@ impl Collections {
         along: &mut dyn FnMut(&mut dyn Write, &File) -> Result<()>,
     ) -> Result<(File, VectorStoreFile)> {
         let _no_collection = self.uploads.read();
-        let file = self.keep_bytes(new.filename, new.purpose, source)?;
+        let file = self.new_file(new.filename, new.purpose, self.keep_bytes(source)?);
         let mut write = self.store.write()?;
         put_file(&mut *write, &file)?;
         let (attached, _) = self.attach_in(&mut *write, store, file.id, options)?;
@@ -65,22 +81,21 @@ impl Collections {
     }
 
     /// The bytes are on the disk before any row mentions them.
-    fn keep_bytes(
-        &self,
-        filename: &str,
-        purpose: Purpose,
-        source: &mut dyn io::Read,
-    ) -> Result<File> {
+    fn keep_bytes(&self, source: &mut dyn io::Read) -> Result<BlobInfo> {
         let blob = self.blobs.put(source)?;
         crash_point("ingest.after-blob");
-        Ok(File {
+        Ok(blob)
+    }
+
+    fn new_file(&self, filename: &str, purpose: Purpose, blob: BlobInfo) -> File {
+        File {
             id: FileId::new(self.ids.next_id()),
             filename: base_name(filename),
             bytes: blob.bytes,
             hash: blob.hash,
             purpose,
             created_at: self.clock.now(),
-        })
+        }
     }
 
     /// The file `id`.

@@ -1,0 +1,158 @@
+//! Which path does what, and what every answer has in common.
+
+mod assistants;
+mod files;
+mod messages;
+mod models;
+mod runs;
+mod steps;
+mod threads;
+
+use std::time::Instant;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use docent_core::{ErrorKind, FileId, VectorStoreId};
+use docent_engine::Engine;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::ids::ApiId;
+use crate::request::invalid_url;
+
+/// What a handler answers.
+type Answer = Result<Json<Value>, ApiError>;
+
+/// Every path there is.
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .nest("/v1", v1())
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        // Handlers limit what they read themselves.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(app.clone(), attend))
+        .with_state(app)
+}
+
+fn v1() -> Router<App> {
+    Router::new()
+        .route("/models", get(models::list))
+        // A name may have slashes: `org/model`.
+        .route("/models/{*model}", get(models::retrieve))
+        .route("/assistants", get(assistants::list).post(assistants::create))
+        .route(
+            "/assistants/{assistant_id}",
+            get(assistants::retrieve).post(assistants::update).delete(assistants::delete),
+        )
+        .route("/threads", post(threads::create))
+        .route("/threads/runs", post(runs::create_with_thread))
+        .route(
+            "/threads/{thread_id}",
+            get(threads::retrieve).post(threads::update).delete(threads::delete),
+        )
+        .route("/threads/{thread_id}/messages", get(messages::list).post(messages::create))
+        .route("/threads/{thread_id}/messages/{message_id}", get(messages::retrieve))
+        .merge(run_routes())
+        .route("/files", get(files::list).post(files::create))
+        .route("/files/{file_id}", get(files::retrieve).delete(files::delete))
+        .route("/files/{file_id}/content", get(files::content))
+}
+
+fn run_routes() -> Router<App> {
+    Router::new()
+        .route("/threads/{thread_id}/runs", get(runs::list).post(runs::create))
+        .route("/threads/{thread_id}/runs/{run_id}", get(runs::retrieve))
+        .route("/threads/{thread_id}/runs/{run_id}/cancel", post(runs::cancel))
+        .route("/threads/{thread_id}/runs/{run_id}/submit_tool_outputs", post(runs::submit))
+        .route("/threads/{thread_id}/runs/{run_id}/steps", get(steps::list))
+        .route("/threads/{thread_id}/runs/{run_id}/steps/{step_id}", get(steps::retrieve))
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+async fn nothing_here(method: Method, uri: Uri) -> ApiError {
+    invalid_url(method.as_str(), uri.path())
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("Not allowed to {method} on {}.", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).code("method_not_supported")
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+const VERSION: HeaderName = HeaderName::from_static("openai-version");
+
+/// Sees to it that a request may ask, and that its answer can be told from others.
+async fn attend(State(app): State<App>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let allowed = if path == "/health" { Ok(()) } else { app.keys().check(request.headers()) };
+    let mut response = match allowed {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    let id = request_id();
+    let millis = begun.elapsed().as_millis();
+    tracing::debug!(%method, path, status = response.status().as_u16(), %millis, id, "answered");
+    let headers = response.headers_mut();
+    headers.insert(VERSION, HeaderValue::from_static("2020-10-01"));
+    for (name, value) in [(REQUEST_ID, id), (PROCESSING_MS, millis.to_string())] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+fn request_id() -> String {
+    let mut bytes = [0; 16];
+    // An id that is not unique is of less use, and no reason to refuse the request.
+    let _ = getrandom::fill(&mut bytes);
+    format!("req_{:032x}", u128::from_le_bytes(bytes))
+}
+
+/// Refuses a model that no configuration knows. One that cannot be reached now may be later.
+fn check_model(engine: &Engine, name: &str) -> Result<(), ApiError> {
+    match engine.models().chat_model(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let name: String = name.chars().take(64).collect();
+            Err(ApiError::invalid(format!("The requested model '{name}' does not exist."))
+                .at("model")
+                .code("model_not_found"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses files and vector stores that are not there.
+fn check_resources(
+    engine: &Engine,
+    files: &[FileId],
+    stores: &[VectorStoreId],
+) -> Result<(), ApiError> {
+    for file in files {
+        engine.collections().file(*file).map_err(|error| missing(error, *file))?;
+    }
+    for store in stores {
+        engine.collections().vector_store(*store).map_err(|error| missing(error, *store))?;
+    }
+    Ok(())
+}
+
+/// The API's words for what the engine did not find.
+fn missing<T: ApiId + std::fmt::Display>(error: docent_core::Error, id: T) -> ApiError {
+    match error.kind() {
+        ErrorKind::NotFound => T::missing(&id.to_string()),
+        _ => error.into(),
+    }
+}

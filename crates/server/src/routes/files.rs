@@ -1,0 +1,139 @@
+//! `/v1/files`: uploads go straight to the disk, however large.
+
+use axum::Json;
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use docent_core::{FileId, Purpose};
+
+use super::{Answer, missing};
+use crate::app::App;
+use crate::bridge::Upload;
+use crate::error::ApiError;
+use crate::ids::ApiId;
+use crate::request::PathIds;
+use crate::wire::{self, Query};
+
+const ID: &str = "file_id";
+
+const MOST_FILE_BYTES: u64 = 512 << 20;
+
+/// Fields beside the file are words.
+const MOST_FIELD_BYTES: usize = 4 << 10;
+
+pub(crate) async fn list(State(app): State<App>, mut query: Query) -> Answer {
+    let page = query.page_up_to::<FileId>(10_000, 10_000)?;
+    let purpose = query.take("purpose").map(|name| wire::read_purpose(&name)).transpose()?;
+    query.finish()?;
+    let page = app.call(move |engine| {
+        let mut files = engine.collections().files()?;
+        files.retain(|file| purpose.is_none_or(|purpose| file.purpose == purpose));
+        wire::window(files, &page, |file| file.id)
+    });
+    Ok(Json(wire::listed(&page.await?, wire::file)))
+}
+
+pub(crate) async fn retrieve(State(app): State<App>, path: PathIds) -> Answer {
+    let id: FileId = path.id(ID)?;
+    let found =
+        app.call(move |engine| engine.collections().file(id).map_err(|error| missing(error, id)));
+    Ok(Json(wire::file(&found.await?)))
+}
+
+pub(crate) async fn delete(State(app): State<App>, path: PathIds) -> Answer {
+    let id: FileId = path.id(ID)?;
+    let was_there = app.call(move |engine| Ok(engine.collections().delete_file(id)?)).await?;
+    if !was_there {
+        return Err(FileId::missing(&id.to_string()));
+    }
+    Ok(Json(wire::deleted(id, "file")))
+}
+
+pub(crate) async fn content(State(app): State<App>, path: PathIds) -> Result<Response, ApiError> {
+    let id: FileId = path.id(ID)?;
+    let (file, source) = app
+        .call(move |engine| {
+            let file = engine.collections().file(id).map_err(|error| missing(error, id))?;
+            Ok((file, engine.collections().open_file(id)?))
+        })
+        .await?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, file.bytes.to_string()),
+    ];
+    Ok((headers, app.download(source)?).into_response())
+}
+
+pub(crate) async fn create(State(app): State<App>, request: Request) -> Answer {
+    let form = Multipart::from_request(request, &()).await;
+    let mut form = form.map_err(|_| {
+        ApiError::invalid("A file is uploaded as multipart/form-data with a boundary.")
+    })?;
+    let (mut purpose, mut upload) = (None, None);
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        match field.name() {
+            Some("purpose") => purpose = Some(wire::read_purpose(&word(field).await?)?),
+            Some("file") => upload = Some(receive(&app, field).await?),
+            name => return Err(refused(name.unwrap_or_default())),
+        }
+    }
+    let (purpose, upload) = (required(purpose, "purpose")?, required(upload, "file")?);
+    kept(upload, purpose).await
+}
+
+async fn kept(upload: Upload, purpose: Purpose) -> Answer {
+    Ok(Json(wire::file(&upload.finish(purpose).await?)))
+}
+
+/// Writes a file to the disk as it comes.
+async fn receive(app: &App, mut field: Field<'_>) -> Result<Upload, ApiError> {
+    let upload = app.upload(field.file_name().unwrap_or_default().to_owned())?;
+    let mut bytes = 0;
+    while let Some(piece) = field.chunk().await.map_err(broken)? {
+        bytes += piece.len() as u64;
+        if bytes > MOST_FILE_BYTES {
+            let most = MOST_FILE_BYTES >> 20;
+            return Err(ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("The file is too large; a file may have {most} MB."),
+            )
+            .at("file"));
+        }
+        upload.write(piece).await;
+    }
+    Ok(upload)
+}
+
+async fn word(mut field: Field<'_>) -> Result<String, ApiError> {
+    let mut text = Vec::new();
+    while let Some(piece) = field.chunk().await.map_err(broken)? {
+        text.extend_from_slice(&piece);
+        if text.len() > MOST_FIELD_BYTES {
+            return Err(ApiError::invalid("A field of the form is too long."));
+        }
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn required<T>(value: Option<T>, name: &str) -> Result<T, ApiError> {
+    value.ok_or_else(|| {
+        ApiError::invalid(format!("Missing required parameter: '{name}'."))
+            .at(name)
+            .code("missing_required_parameter")
+    })
+}
+
+fn refused(name: &str) -> ApiError {
+    if name.starts_with("expires_after") {
+        return ApiError::invalid("Files do not expire here; leave out 'expires_after'.")
+            .at("expires_after")
+            .code("unsupported_parameter");
+    }
+    let shown: String = name.chars().take(64).collect();
+    ApiError::invalid(format!("Unknown parameter: '{shown}'.")).at(shown).code("unknown_parameter")
+}
+
+fn broken(error: MultipartError) -> ApiError {
+    ApiError::invalid(format!("The form of your request cannot be read: {}", error.body_text()))
+}

@@ -1,0 +1,162 @@
+//! Messages.
+
+use docent_core::{
+    Annotation, AnnotationTarget, Attachment, AttachmentTool, Content, Message, MessageIncomplete,
+    MessageRole, MessageStatus,
+};
+use docent_engine::NewMessage;
+use serde_json::{Value, json};
+
+use super::fields::{Field, Object, check_length};
+use super::metadata;
+use crate::error::ApiError;
+
+const LONGEST_TEXT: usize = 256_000;
+
+/// A message as answers show it.
+pub(crate) fn message(message: &Message) -> Value {
+    json!({
+        "id": message.id,
+        "object": "thread.message",
+        "created_at": message.created_at.seconds(),
+        "thread_id": message.thread,
+        "status": status(message.status),
+        "incomplete_details": message.incomplete_reason.map(|it| json!({ "reason": reason(it) })),
+        "completed_at": message.completed_at.map(|at| at.seconds()),
+        "incomplete_at": message.incomplete_at.map(|at| at.seconds()),
+        "role": match message.role {
+            MessageRole::User => "user",
+            MessageRole::Assistant => "assistant",
+        },
+        "content": message.content.iter().map(content).collect::<Vec<_>>(),
+        "assistant_id": message.assistant,
+        "run_id": message.run,
+        "attachments": message.attachments.iter().map(attachment).collect::<Vec<_>>(),
+        "metadata": message.metadata,
+    })
+}
+
+fn status(status: MessageStatus) -> &'static str {
+    match status {
+        MessageStatus::InProgress => "in_progress",
+        MessageStatus::Incomplete => "incomplete",
+        MessageStatus::Completed => "completed",
+    }
+}
+
+fn reason(reason: MessageIncomplete) -> &'static str {
+    match reason {
+        MessageIncomplete::ContentFilter => "content_filter",
+        MessageIncomplete::MaxTokens => "max_tokens",
+        MessageIncomplete::RunCancelled => "run_cancelled",
+        MessageIncomplete::RunExpired => "run_expired",
+        MessageIncomplete::RunFailed => "run_failed",
+    }
+}
+
+fn content(part: &Content) -> Value {
+    match part {
+        Content::Text { text, annotations } => json!({
+            "type": "text",
+            "text": {
+                "value": text,
+                "annotations": annotations.iter().map(annotation).collect::<Vec<_>>(),
+            },
+        }),
+        Content::ImageFile { file, detail } => json!({
+            "type": "image_file",
+            "image_file": { "file_id": file, "detail": detail.as_deref().unwrap_or("auto") },
+        }),
+        Content::ImageUrl { url, detail } => json!({
+            "type": "image_url",
+            "image_url": { "url": url, "detail": detail.as_deref().unwrap_or("auto") },
+        }),
+        Content::Refusal { refusal } => json!({ "type": "refusal", "refusal": refusal }),
+        // A kind of content that came after this server has no form in the API.
+        _ => json!({ "type": "text", "text": { "value": "", "annotations": [] } }),
+    }
+}
+
+/// An annotation as messages show it.
+pub(super) fn annotation(annotation: &Annotation) -> Value {
+    let (kind, target) = match &annotation.target {
+        AnnotationTarget::FileCitation(citation) => {
+            ("file_citation", json!({ "file_id": citation.file }))
+        }
+        AnnotationTarget::FilePath { file } => ("file_path", json!({ "file_id": file })),
+        _ => ("file_path", Value::Null),
+    };
+    json!({
+        "type": kind,
+        "text": annotation.text,
+        "start_index": annotation.start,
+        "end_index": annotation.end,
+        kind: target,
+    })
+}
+
+fn attachment(attachment: &Attachment) -> Value {
+    let tools = attachment.tools.iter().map(|tool| match tool {
+        AttachmentTool::CodeInterpreter => json!({ "type": "code_interpreter" }),
+        AttachmentTool::FileSearch => json!({ "type": "file_search" }),
+    });
+    json!({ "file_id": attachment.file, "tools": tools.collect::<Vec<_>>() })
+}
+
+/// Reads what a message is to be made from.
+pub(crate) fn read_message(mut body: Object) -> Result<NewMessage, ApiError> {
+    let role = match body.required("role", |field| field.word(&["user", "assistant"]))? {
+        "user" => MessageRole::User,
+        _ => MessageRole::Assistant,
+    };
+    let content = body.required("content", read_content)?;
+    let metadata = body.optional("metadata", metadata::read)?.unwrap_or_default();
+    body.optional("attachments", read_attachments)?;
+    body.finish()?;
+    Ok(NewMessage { role, content, attachments: Vec::new(), metadata })
+}
+
+/// Reads attachments, of which there may be none yet.
+fn read_attachments(field: Field) -> Result<(), ApiError> {
+    let refusal = field.refuse(
+        "attachments are not supported; put the file in a vector store that the thread or the \
+         assistant names in tool_resources.",
+    );
+    if field.array()?.is_empty() { Ok(()) } else { Err(refusal) }
+}
+
+fn read_content(field: Field) -> Result<Vec<Content>, ApiError> {
+    let path = field.path().to_owned();
+    if field.as_word().is_some() {
+        let text = field.string()?;
+        check_length(&path, &text, LONGEST_TEXT)?;
+        if text.is_empty() {
+            return Err(ApiError::invalid(format!(
+                "Invalid '{path}': empty string. Expected a string with minimum length 1, but got \
+                 an empty string instead."
+            ))
+            .at(path)
+            .code("string_below_min_length"));
+        }
+        return Ok(vec![Content::text(text)]);
+    }
+    field.nonempty_array_up_to(usize::MAX)?.into_iter().map(read_part).collect()
+}
+
+fn read_part(field: Field) -> Result<Content, ApiError> {
+    let path = field.path().to_owned();
+    let mut object = field.object()?;
+    let known = ["text", "image_file", "image_url"];
+    let kind = object.required("type", |field| field.word(&known))?;
+    if kind != "text" {
+        return Err(ApiError::invalid(format!(
+            "Invalid '{path}': images are not supported, because no model here sees them; send \
+             text."
+        ))
+        .at(path)
+        .code("invalid_value"));
+    }
+    let text = object.required("text", |field| field.string_up_to(LONGEST_TEXT))?;
+    object.finish()?;
+    Ok(Content::text(text))
+}

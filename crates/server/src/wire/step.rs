@@ -1,0 +1,118 @@
+//! Run steps.
+
+use docent_core::{Call, FileSearchResult, RunStep, StepCall, StepDetails, StepStatus, Timestamp};
+use serde_json::{Value, json};
+
+use super::format::number;
+use super::list::{Query, not_one_of};
+use super::run::{last_error, usage};
+use super::tools::ranking_options;
+use crate::error::ApiError;
+
+/// Whether search results come with their text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Include {
+    /// They do not.
+    #[default]
+    Nothing,
+    /// They do.
+    Content,
+}
+
+impl Include {
+    /// Reads `include[]`.
+    pub(crate) fn read(query: &mut Query) -> Result<Self, ApiError> {
+        const CONTENT: &str = "step_details.tool_calls[*].file_search.results[*].content";
+        let mut include = Self::Nothing;
+        for value in query.take_all("include") {
+            if value != CONTENT {
+                return Err(not_one_of("include[]", &value, &format!("'{CONTENT}'")));
+            }
+            include = Self::Content;
+        }
+        Ok(include)
+    }
+}
+
+/// A step as answers show it.
+pub(crate) fn step(step: &RunStep, include: Include) -> Value {
+    let ended_as = |status| step.ended_at.filter(|_| step.status == status).map(Timestamp::seconds);
+    let (kind, details) = match &step.details {
+        StepDetails::ToolCalls { calls } => {
+            let calls: Vec<Value> = calls.iter().map(|call| shown_call(call, include)).collect();
+            ("tool_calls", json!({ "type": "tool_calls", "tool_calls": calls }))
+        }
+        StepDetails::MessageCreation { message } => (
+            "message_creation",
+            json!({ "type": "message_creation", "message_creation": { "message_id": message } }),
+        ),
+        _ => ("tool_calls", json!({ "type": "tool_calls", "tool_calls": [] })),
+    };
+    json!({
+        "id": step.id,
+        "object": "thread.run.step",
+        "created_at": step.created_at.seconds(),
+        "assistant_id": step.assistant,
+        "thread_id": step.thread,
+        "run_id": step.run,
+        "type": kind,
+        "status": status(step.status),
+        "step_details": details,
+        "last_error": step.last_error.as_ref().map(last_error),
+        "expired_at": ended_as(StepStatus::Expired),
+        "cancelled_at": ended_as(StepStatus::Cancelled),
+        "failed_at": ended_as(StepStatus::Failed),
+        "completed_at": ended_as(StepStatus::Completed),
+        "metadata": step.metadata,
+        "usage": step.usage.map(usage),
+    })
+}
+
+fn status(status: StepStatus) -> &'static str {
+    match status {
+        StepStatus::InProgress => "in_progress",
+        StepStatus::Cancelled => "cancelled",
+        StepStatus::Failed => "failed",
+        StepStatus::Completed => "completed",
+        StepStatus::Expired => "expired",
+    }
+}
+
+fn shown_call(call: &StepCall, include: Include) -> Value {
+    match &call.call {
+        Call::FileSearch { results, .. } => {
+            let results = results.iter().flatten().map(|it| search_result(it, include));
+            json!({
+                "id": call.id,
+                "type": "file_search",
+                "file_search": {
+                    "ranking_options": ranking_options(Default::default()),
+                    "results": results.collect::<Vec<_>>(),
+                },
+            })
+        }
+        Call::Function { name, arguments, output } => json!({
+            "id": call.id,
+            "type": "function",
+            "function": { "name": name, "arguments": arguments, "output": output },
+        }),
+        Call::CodeInterpreter { input, .. } => json!({
+            "id": call.id,
+            "type": "code_interpreter",
+            "code_interpreter": { "input": input, "outputs": [] },
+        }),
+        _ => Value::Null,
+    }
+}
+
+fn search_result(result: &FileSearchResult, include: Include) -> Value {
+    let mut shown = json!({
+        "file_id": result.chunk.file,
+        "file_name": result.filename,
+        "score": number(result.score),
+    });
+    if include == Include::Content {
+        shown["content"] = json!([{ "type": "text", "text": result.chunk.chunk.text }]);
+    }
+    shown
+}

@@ -1,0 +1,186 @@
+//! Tools, and what they work on.
+
+use docent_core::{
+    AssistantTool, FileId, FileSearchOptions, FunctionTool, ToolResources, ToolSpec, VectorStoreId,
+};
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Given, Object};
+use super::format::number;
+use crate::error::ApiError;
+use crate::ids;
+
+/// The ranker that answers name, whichever one was asked for: there is one.
+const RANKER: &str = "default_2024_08_21";
+
+/// Tools as an assistant or a run shows them.
+pub(super) fn tools(tools: &[AssistantTool]) -> Vec<Value> {
+    tools.iter().map(tool).collect()
+}
+
+fn tool(tool: &AssistantTool) -> Value {
+    match tool {
+        AssistantTool::FileSearch(options) => file_search(*options),
+        AssistantTool::Function(function) => json!({
+            "type": "function",
+            "function": {
+                "name": function.spec.name,
+                "description": function.spec.description,
+                "parameters": function.spec.parameters,
+                "strict": function.strict,
+            },
+        }),
+        _ => json!({ "type": "code_interpreter" }),
+    }
+}
+
+fn file_search(options: FileSearchOptions) -> Value {
+    let mut inner = Map::new();
+    if let Some(most) = options.max_num_results {
+        inner.insert("max_num_results".into(), most.into());
+    }
+    inner.insert("ranking_options".into(), ranking_options(options));
+    json!({ "type": "file_search", "file_search": inner })
+}
+
+/// What a search ranks by, as tools and steps show it.
+pub(super) fn ranking_options(options: FileSearchOptions) -> Value {
+    let threshold = number(options.score_threshold.unwrap_or(0.0));
+    json!({ "ranker": RANKER, "score_threshold": threshold })
+}
+
+/// Reads at most `most` tools.
+pub(super) fn read_tools(field: Field, most: usize) -> Result<Vec<AssistantTool>, ApiError> {
+    field.array_up_to(most)?.into_iter().map(read_tool).collect()
+}
+
+fn read_tool(field: Field) -> Result<AssistantTool, ApiError> {
+    let mut object = field.object()?;
+    let known = ["code_interpreter", "file_search", "function"];
+    let tool = match object.required("type", |field| field.word(&known))? {
+        "code_interpreter" => AssistantTool::CodeInterpreter,
+        "file_search" => {
+            let options = object.optional("file_search", read_file_search)?;
+            AssistantTool::FileSearch(options.unwrap_or_default())
+        }
+        _ => AssistantTool::Function(object.required("function", read_function)?),
+    };
+    object.finish()?;
+    Ok(tool)
+}
+
+fn read_file_search(field: Field) -> Result<FileSearchOptions, ApiError> {
+    let mut object = field.object()?;
+    let most = object.optional("max_num_results", |field| field.integer(1, 50))?;
+    let score_threshold = object.optional("ranking_options", |field| {
+        let mut ranking = field.object()?;
+        ranking.optional("ranker", |field| field.word(&["auto", RANKER]))?;
+        let threshold = ranking.required("score_threshold", |field| field.decimal(0.0, 1.0))?;
+        ranking.finish()?;
+        Ok(threshold)
+    })?;
+    object.finish()?;
+    Ok(FileSearchOptions { max_num_results: most.map(|most| most as u32), score_threshold })
+}
+
+fn read_function(field: Field) -> Result<FunctionTool, ApiError> {
+    let mut object = field.object()?;
+    let name = object.required("name", read_function_name)?;
+    let description = object.optional("description", Field::string)?.unwrap_or_default();
+    let parameters = object.optional("parameters", |field| match field.object() {
+        Ok(object) => Ok(Value::Object(object.into_fields().map(pair).collect())),
+        Err(error) => Err(error),
+    })?;
+    let strict = object.optional("strict", Field::boolean)?.unwrap_or(false);
+    object.finish()?;
+    // Without parameters a function has none.
+    let parameters = parameters.unwrap_or_else(|| json!({ "type": "object", "properties": {} }));
+    Ok(FunctionTool { spec: ToolSpec { name, description, parameters }, strict })
+}
+
+fn pair((name, field): (String, Field)) -> (String, Value) {
+    (name, field.into_value())
+}
+
+fn read_function_name(field: Field) -> Result<String, ApiError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let fits = |name: &str| (1..=64).contains(&name.len()) && name.chars().all(allowed);
+    if field.as_word().is_some_and(|name| !fits(name)) {
+        let reason = "string does not match pattern. Expected a string that matches the pattern \
+                      '^[a-zA-Z0-9_-]{1,64}$'.";
+        return Err(field.refuse(reason));
+    }
+    field.string()
+}
+
+/// Resources as an assistant or a thread shows them: only what was ever said.
+pub(super) fn tool_resources(resources: &ToolResources) -> Value {
+    let mut shown = Map::new();
+    if let Some(files) = &resources.code_files {
+        shown.insert("code_interpreter".into(), json!({ "file_ids": files }));
+    }
+    if let Some(stores) = &resources.vector_stores {
+        shown.insert("file_search".into(), json!({ "vector_store_ids": stores }));
+    }
+    Value::Object(shown)
+}
+
+/// What a request says of resources, tool by tool.
+#[derive(Debug, Default)]
+pub(crate) struct ResourcesChange {
+    code_files: Option<Vec<FileId>>,
+    vector_stores: Option<Vec<VectorStoreId>>,
+}
+
+impl ResourcesChange {
+    /// Puts what was said over what there is; a tool nothing was said of stays.
+    pub(crate) fn apply(self, resources: &mut ToolResources) {
+        let Self { code_files, vector_stores } = self;
+        resources.code_files = code_files.or(resources.code_files.take());
+        resources.vector_stores = vector_stores.or(resources.vector_stores.take());
+    }
+
+    /// As the resources of something new.
+    pub(crate) fn into_new(self) -> ToolResources {
+        ToolResources { code_files: self.code_files, vector_stores: self.vector_stores }
+    }
+
+    /// The files that are named, to be looked for.
+    pub(crate) fn code_files(&self) -> &[FileId] {
+        self.code_files.as_deref().unwrap_or_default()
+    }
+
+    /// The vector stores that are named, to be looked for.
+    pub(crate) fn vector_stores(&self) -> &[VectorStoreId] {
+        self.vector_stores.as_deref().unwrap_or_default()
+    }
+}
+
+/// Reads `tool_resources`, if the object has them.
+pub(super) fn read_resources(object: &mut Object) -> Result<Given<ResourcesChange>, ApiError> {
+    object.given_as("tool_resources", |field| {
+        let mut object = field.object()?;
+        let code_files = object.optional("code_interpreter", |field| {
+            read_ids(field, "file_ids", 20, ids::field::<FileId>)
+        })?;
+        let vector_stores = object.optional("file_search", |field| {
+            read_ids(field, "vector_store_ids", 1, ids::field::<VectorStoreId>)
+        })?;
+        object.finish()?;
+        Ok(ResourcesChange { code_files, vector_stores })
+    })
+}
+
+fn read_ids<T>(
+    field: Field,
+    name: &str,
+    most: usize,
+    read: fn(Field) -> Result<T, ApiError>,
+) -> Result<Vec<T>, ApiError> {
+    let mut object = field.object()?;
+    let list = object.optional(name, |field| {
+        field.array_up_to(most)?.into_iter().map(read).collect::<Result<Vec<T>, _>>()
+    })?;
+    object.finish()?;
+    Ok(list.unwrap_or_default())
+}

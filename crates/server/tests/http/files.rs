@@ -1,0 +1,84 @@
+//! Uploads and downloads.
+
+use std::io::Read;
+
+use serde_json::{Value, json};
+
+use crate::support::{Api, Reply, id};
+
+const KIND: Option<&str> = Some("multipart/form-data; boundary=XX");
+
+fn part(disposition: &str, content: &[u8]) -> Vec<u8> {
+    let head = format!("--XX\r\nContent-Disposition: form-data; {disposition}\r\n\r\n");
+    [head.as_bytes(), content, b"\r\n"].concat()
+}
+
+fn form(parts: &[Vec<u8>]) -> Vec<u8> {
+    [parts.concat(), b"--XX--\r\n".to_vec()].concat()
+}
+
+fn purpose(purpose: &str) -> Vec<u8> {
+    part("name=\"purpose\"", purpose.as_bytes())
+}
+
+#[track_caller]
+fn upload(api: &Api, parts: &[Vec<u8>]) -> Reply {
+    api.send("POST", "/v1/files", KIND, &form(parts))
+}
+
+#[test]
+fn a_file_comes_back_as_it_was_sent() {
+    let api = Api::new([]);
+    let bytes: Vec<u8> = (0..300_000u32).map(|at| (at % 251) as u8).collect();
+    let file = part("name=\"file\"; filename=\"六顶帽子.pdf\"", &bytes);
+    // Either may come first.
+    let made = upload(&api, &[purpose("assistants"), file.clone()]).ok();
+    let other = upload(&api, &[file, purpose("user_data")]).ok();
+    assert_eq!((&made["object"], &made["status"]), (&json!("file"), &json!("processed")));
+    assert_eq!((&made["filename"], &made["bytes"]), (&json!("六顶帽子.pdf"), &json!(300_000)));
+    assert_eq!((&made["purpose"], &other["purpose"]), (&json!("assistants"), &json!("user_data")));
+    let path = format!("/v1/files/{}", id(&made));
+    assert_eq!(api.get(&path).ok(), made);
+    let mut back = Vec::new();
+    let content = ureq::get(api.url(&format!("{path}/content"))).call().unwrap();
+    assert_eq!(content.headers()["content-type"], "application/octet-stream");
+    content.into_body().into_reader().read_to_end(&mut back).unwrap();
+    assert!(back == bytes, "{} bytes came back", back.len());
+    let listed = |query: &str| -> Vec<String> {
+        let list = api.get(&format!("/v1/files{query}")).ok();
+        list["data"].as_array().unwrap().iter().map(id).collect()
+    };
+    assert_eq!(listed(""), [id(&other), id(&made)]);
+    assert_eq!(listed("?purpose=assistants"), [id(&made)]);
+    assert_eq!(listed("?limit=1&order=asc"), [id(&made)]);
+    let deleted = json!({ "id": id(&made), "object": "file", "deleted": true });
+    assert_eq!(api.delete(&path).ok(), deleted);
+    assert_eq!(api.get(&format!("{path}/content")).status, 404);
+}
+
+#[test]
+fn a_form_that_lacks_or_adds_something_keeps_nothing() {
+    let api = Api::new([]);
+    let file = part("name=\"file\"; filename=\"a.txt\"", b"text");
+    let cases: [(&[Vec<u8>], &str, &str); 5] = [
+        (&[purpose("assistants")], "file", "missing_required_parameter"),
+        (std::slice::from_ref(&file), "purpose", "missing_required_parameter"),
+        (&[file.clone(), purpose("spying")], "purpose", "invalid_value"),
+        (&[purpose("vision"), part("name=\"colour\"", b"x")], "colour", "unknown_parameter"),
+        (
+            &[part("name=\"expires_after[seconds]\"", b"3600")],
+            "expires_after",
+            "unsupported_parameter",
+        ),
+    ];
+    for (parts, param, code) in cases {
+        let refused = upload(&api, parts);
+        let (_, at, why) = refused.refused(400);
+        assert_eq!((at, why), (Some(param), Some(code)), "{}", refused.body);
+    }
+    let mut broken = form(&[purpose("assistants"), file]);
+    broken.truncate(broken.len() - 12);
+    assert_eq!(api.send("POST", "/v1/files", KIND, &broken).status, 400);
+    assert_eq!(api.send("POST", "/v1/files", Some("text/plain"), b"x").status, 400);
+    assert_eq!(api.get("/v1/files").ok()["data"], Value::Array(vec![]));
+}

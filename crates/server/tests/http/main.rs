@@ -1,0 +1,9 @@
+//! The server over real HTTP, with a model that follows a script.
+
+mod support;
+
+mod basics;
+mod files;
+mod objects;
+mod runs;
+mod streams;
