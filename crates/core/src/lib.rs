@@ -26,12 +26,14 @@ mod error;
 mod id;
 
 mod blob;
+mod page;
 mod store;
 mod table;
 
 mod chunk;
 mod file;
 mod filter;
+mod limits;
 
 mod embed;
 mod index;
@@ -66,6 +68,8 @@ pub use id::{
     AssistantId, BatchId, CallId, FileId, MessageId, RawId, RunId, StepId, ThreadId, VectorStoreId,
 };
 pub use index::{Change, ChangeKind, Hit, Index, Query, Seq};
+pub use limits::{check_attributes, check_metadata};
+pub use page::{Order, Page, PageRequest, Window};
 pub use rerank::Reranker;
 pub use run::{
     Call, CodeOutput, ContextReport, FileSearchResult, Run, RunError, RunErrorCode, RunIncomplete,

@@ -1,13 +1,12 @@
 //! Assistants: made, read, changed, deleted.
 
 use docent_core::{
-    Assistant, AssistantId, AssistantTool, Error, Key, Metadata, ResponseFormat, Result,
-    ToolResources,
+    Assistant, AssistantId, AssistantTool, Error, Key, Metadata, Page, PageRequest, ResponseFormat,
+    Result, ToolResources, check_metadata,
 };
 
 use crate::engine::Engine;
-use crate::page::{Page, PageRequest};
-use crate::tables::{self, ASSISTANTS, Window};
+use crate::tables::{self, ASSISTANTS};
 
 /// What an assistant is made from; only `model` is needed.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +39,8 @@ impl Engine {
     /// Makes an assistant. Its model need not be configured before it runs.
     ///
     /// # Errors
-    /// [`Invalid`](docent_core::ErrorKind::Invalid) without a model.
+    /// [`Invalid`](docent_core::ErrorKind::Invalid) without a model, or with metadata beyond its
+    /// limits.
     pub fn create_assistant(&self, new: NewAssistant) -> Result<Assistant> {
         let assistant = Assistant {
             id: AssistantId::new(self.inner.ids.next_id()),
@@ -69,14 +69,8 @@ impl Engine {
 
     /// Assistants, a page at a time.
     pub fn assistants(&self, request: &PageRequest<AssistantId>) -> Result<Page<Assistant>> {
-        let window = Window {
-            prefix: String::new(),
-            after: request.after.map(|id| id.to_text()),
-            before: request.before.map(|id| id.to_text()),
-            order: request.order,
-            limit: request.limit,
-        };
-        let page = tables::page(&ASSISTANTS, self.inner.store.read()?.as_ref(), &window)?;
+        let window = request.window("", Key::to_text);
+        let page = ASSISTANTS.page(self.inner.store.read()?.as_ref(), &window, |_, _| true)?;
         Ok(page.map(|(_, assistant)| assistant))
     }
 
@@ -116,5 +110,5 @@ fn check(assistant: &Assistant) -> Result<()> {
     if assistant.model.is_empty() {
         return Err(Error::invalid("an assistant needs a model; name one"));
     }
-    Ok(())
+    check_metadata(&assistant.metadata, "metadata")
 }

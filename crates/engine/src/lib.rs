@@ -93,14 +93,13 @@ pub mod context;
 mod history;
 mod question;
 
-mod page;
 mod passages;
 mod tables;
 mod workers;
 
 pub use assistants::NewAssistant;
+pub use docent_core::{Order, Page, PageRequest};
 pub use engine::{Engine, EngineOptions, EngineParts, Sharing};
-pub use page::{Order, Page, PageRequest};
 pub use runs::{
     CRASH_POINTS, MessageDelta, NewRun, RunEvent, RunStream, StepDelta, SubmittedOutput,
 };

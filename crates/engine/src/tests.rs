@@ -5,5 +5,6 @@ pub(crate) mod support;
 mod crash;
 mod files;
 mod life;
+mod lists;
 mod recovery;
 mod transcripts;

@@ -2,14 +2,12 @@
 
 use docent_core::{
     Attachment, Content, Error, Key, Message, MessageId, MessageRole, MessageStatus, Metadata,
-    Result, Thread, ThreadId, Timestamp, ToolResources, Write,
+    Page, PageRequest, Result, RunId, Seq, Thread, ThreadId, Timestamp, ToolResources, Write,
+    check_metadata,
 };
 
 use crate::engine::{Engine, Inner};
-use crate::page::{Page, PageRequest};
-use crate::tables::{
-    self, MESSAGE_PLACES, MESSAGES, RUNS, STEPS, THREAD_RUNS, THREADS, Window, parent,
-};
+use crate::tables::{self, MESSAGE_PLACES, MESSAGES, RUNS, STEPS, THREAD_RUNS, THREADS, parent};
 
 /// What a thread is made from.
 #[derive(Clone, Debug, Default)]
@@ -59,14 +57,7 @@ impl NewMessage {
 impl Engine {
     /// Makes a thread.
     pub fn create_thread(&self, new: NewThread) -> Result<Thread> {
-        let thread = Thread {
-            id: ThreadId::new(self.inner.ids.next_id()),
-            created_at: self.inner.clock.now(),
-            tool_resources: new.tool_resources,
-            active_run: None,
-            metadata: new.metadata,
-        };
-        let messages = self.inner.messages(thread.id, new.messages)?;
+        let (thread, messages) = self.inner.new_thread(new)?;
         self.inner.transact(|write| {
             THREADS.put(write, &thread.id, &thread)?;
             messages.iter().try_for_each(|message| tables::put_message(write, message))
@@ -79,6 +70,21 @@ impl Engine {
         tables::thread(self.inner.store.read()?.as_ref(), id)
     }
 
+    /// Threads whose metadata has all pairs of `filter`, a page at a time, in the order they were
+    /// made.
+    pub fn threads(
+        &self,
+        filter: &Metadata,
+        request: &PageRequest<ThreadId>,
+    ) -> Result<Page<Thread>> {
+        let window = request.window("", Key::to_text);
+        let wanted = |_: &ThreadId, thread: &Thread| {
+            filter.iter().all(|(key, value)| thread.metadata.get(key) == Some(value))
+        };
+        let page = THREADS.page(self.inner.store.read()?.as_ref(), &window, wanted)?;
+        Ok(page.map(|(_, thread)| thread))
+    }
+
     /// Changes a thread's resources or metadata, also while a run is active.
     pub fn update_thread(&self, id: ThreadId, change: impl FnOnce(&mut Thread)) -> Result<Thread> {
         self.inner.transact(|write| {
@@ -87,6 +93,7 @@ impl Engine {
             change(&mut thread);
             (thread.id, thread.created_at, thread.active_run) =
                 (before.id, before.created_at, before.active_run);
+            check_metadata(&thread.metadata, "metadata")?;
             THREADS.put(write, &id, &thread)?;
             Ok(thread)
         })
@@ -117,6 +124,7 @@ impl Engine {
     /// [`Conflict`](docent_core::ErrorKind::Conflict) while a run is active,
     /// [`Invalid`](docent_core::ErrorKind::Invalid) without content.
     pub fn add_message(&self, thread: ThreadId, new: NewMessage) -> Result<Message> {
+        check_metadata(&new.metadata, "metadata")?;
         let message = self.inner.message(thread, new)?;
         self.inner.transact(|write| {
             if let Some(run) = tables::thread(write, thread)?.active_run {
@@ -134,37 +142,110 @@ impl Engine {
         tables::message(self.inner.store.read()?.as_ref(), id)
     }
 
+    /// Gives a message other metadata, also while a run is active.
+    pub fn update_message(&self, id: MessageId, metadata: Metadata) -> Result<Message> {
+        check_metadata(&metadata, "metadata")?;
+        self.inner.transact(|write| {
+            let message = Message { metadata, ..tables::message(write, id)? };
+            tables::put_message(write, &message)?;
+            Ok(message)
+        })
+    }
+
+    /// Takes a message out of its thread.
+    ///
+    /// # Errors
+    /// [`Conflict`](docent_core::ErrorKind::Conflict) while it is being written: cancel its run
+    /// first.
+    pub fn delete_message(&self, id: MessageId) -> Result<()> {
+        self.inner.transact(|write| {
+            let place = tables::found(MESSAGE_PLACES.get(write, &id)?, "message", id)?;
+            let message = tables::message(write, id)?;
+            let run = tables::thread(write, place.thread)?.active_run;
+            if let (MessageStatus::InProgress, Some(run)) = (message.status, run) {
+                return Err(Error::conflict(format!(
+                    "Can't delete {id} while a run {run} is active and writes it."
+                )));
+            }
+            MESSAGE_PLACES.delete(write, &id)?;
+            MESSAGES.delete(write, &(place.thread, place.seq))?;
+            Ok(())
+        })
+    }
+
     /// A thread's messages, a page at a time, in the order they were added.
     pub fn messages(
         &self,
         thread: ThreadId,
         request: &PageRequest<MessageId>,
     ) -> Result<Page<Message>> {
+        self.messages_where(thread, request, |_| true)
+    }
+
+    /// The messages that `run` wrote in its thread, a page at a time.
+    pub fn messages_of_run(
+        &self,
+        thread: ThreadId,
+        run: RunId,
+        request: &PageRequest<MessageId>,
+    ) -> Result<Page<Message>> {
+        self.messages_where(thread, request, |message| message.run == Some(run))
+    }
+
+    fn messages_where(
+        &self,
+        thread: ThreadId,
+        request: &PageRequest<MessageId>,
+        wanted: impl Fn(&Message) -> bool,
+    ) -> Result<Page<Message>> {
         let read = self.inner.store.read()?;
         tables::thread(read.as_ref(), thread)?;
-        let cursor = |id: Option<MessageId>| -> Result<Option<String>> {
+        let place = |id: Option<MessageId>| -> Result<Option<(ThreadId, Seq)>> {
             let Some(id) = id else { return Ok(None) };
             let place = MESSAGE_PLACES.get(read.as_ref(), &id)?;
             let place = place.filter(|place| place.thread == thread);
             let place = tables::found(place, "message", id)?;
-            Ok(Some((place.thread, place.seq).to_text()))
+            Ok(Some((place.thread, place.seq)))
         };
-        let window = Window {
-            prefix: parent(&thread),
-            after: cursor(request.after)?,
-            before: cursor(request.before)?,
-            order: request.order,
+        let places = PageRequest {
+            after: place(request.after)?,
+            before: place(request.before)?,
             limit: request.limit,
+            order: request.order,
         };
-        let page = tables::page(&MESSAGES, read.as_ref(), &window)?;
+        let window = places.window(parent(&thread), Key::to_text);
+        let page = MESSAGES.page(read.as_ref(), &window, |_, message| wanted(message))?;
         Ok(page.map(|(_, message)| message))
     }
 }
 
 impl Inner {
-    /// Messages from outside, checked, not yet written.
-    pub(crate) fn messages(&self, thread: ThreadId, new: Vec<NewMessage>) -> Result<Vec<Message>> {
-        new.into_iter().map(|message| self.message(thread, message)).collect()
+    /// A thread from outside and its messages, checked, not yet written.
+    pub(crate) fn new_thread(&self, new: NewThread) -> Result<(Thread, Vec<Message>)> {
+        check_metadata(&new.metadata, "metadata")?;
+        let thread = Thread {
+            id: ThreadId::new(self.ids.next_id()),
+            created_at: self.clock.now(),
+            tool_resources: new.tool_resources,
+            active_run: None,
+            metadata: new.metadata,
+        };
+        let messages = self.messages(thread.id, new.messages, "messages")?;
+        Ok((thread, messages))
+    }
+
+    /// Messages from outside, checked, not yet written. `param` is where they stand in a request.
+    pub(crate) fn messages(
+        &self,
+        thread: ThreadId,
+        new: Vec<NewMessage>,
+        param: &str,
+    ) -> Result<Vec<Message>> {
+        let messages = new.into_iter().enumerate().map(|(at, new)| {
+            check_metadata(&new.metadata, &format!("{param}[{at}].metadata"))?;
+            self.message(thread, new)
+        });
+        messages.collect()
     }
 
     fn message(&self, thread: ThreadId, new: NewMessage) -> Result<Message> {
