@@ -60,8 +60,9 @@ pub use crash::crash_point;
 pub use embed::{Embedder, EmbedderSpec, Embedding, Fingerprint, InputRole, Pooling};
 pub use error::{Error, ErrorKind, Result};
 pub use file::{
-    Attributes, ChunkingStrategy, File, FileError, FileErrorCode, FileStatus, Metadata, Purpose,
-    VectorStore, VectorStoreFile, Warning,
+    Attributes, BatchStatus, ChunkingStrategy, File, FileBatch, FileCounts, FileError,
+    FileErrorCode, FileStatus, Metadata, Purpose, VectorStore, VectorStoreFile, VectorStoreStatus,
+    Warning,
 };
 pub use filter::{AttributeValue, Comparison, Filter};
 pub use id::{
