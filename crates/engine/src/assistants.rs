@@ -5,6 +5,8 @@ use docent_core::{
     Result, ToolResources, check_metadata,
 };
 
+use docent_retrieval::NewVectorStore;
+
 use crate::engine::Engine;
 use crate::tables::{self, ASSISTANTS};
 
@@ -23,6 +25,8 @@ pub struct NewAssistant {
     pub tools: Vec<AssistantTool>,
     /// What those tools work on.
     pub tool_resources: ToolResources,
+    /// A vector store to be made for them, in place of one among the resources.
+    pub new_vector_store: Option<NewVectorStore>,
     /// 0 takes the likeliest token; none leaves it to the model.
     pub temperature: Option<f32>,
     /// Only the likeliest tokens that together reach this share.
@@ -42,7 +46,7 @@ impl Engine {
     /// [`Invalid`](docent_core::ErrorKind::Invalid) without a model, or with metadata beyond its
     /// limits.
     pub fn create_assistant(&self, new: NewAssistant) -> Result<Assistant> {
-        let assistant = Assistant {
+        let mut assistant = Assistant {
             id: AssistantId::new(self.inner.ids.next_id()),
             created_at: self.inner.clock.now(),
             model: new.model,
@@ -58,7 +62,13 @@ impl Engine {
             metadata: new.metadata,
         };
         check(&assistant)?;
-        self.inner.transact(|write| ASSISTANTS.put(write, &assistant.id, &assistant))?;
+        let attached = self.inner.transact(|write| {
+            let resources = &mut assistant.tool_resources;
+            let attached = self.inner.put_vector_store(write, resources, new.new_vector_store)?;
+            ASSISTANTS.put(write, &assistant.id, &assistant)?;
+            Ok(attached)
+        })?;
+        self.inner.collections.begin(attached);
         Ok(assistant)
     }
 

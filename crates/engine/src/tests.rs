@@ -2,6 +2,7 @@
 
 pub(crate) mod support;
 
+mod attachments;
 mod crash;
 mod files;
 mod life;

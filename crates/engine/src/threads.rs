@@ -6,6 +6,9 @@ use docent_core::{
     check_metadata,
 };
 
+use docent_retrieval::{Attached, NewVectorStore};
+
+use crate::attachments;
 use crate::engine::{Engine, Inner};
 use crate::tables::{self, MESSAGE_PLACES, MESSAGES, RUNS, STEPS, THREAD_RUNS, THREADS, parent};
 
@@ -16,6 +19,8 @@ pub struct NewThread {
     pub messages: Vec<NewMessage>,
     /// What tools work on in this thread.
     pub tool_resources: ToolResources,
+    /// A vector store to be made for it, in place of one among the resources.
+    pub new_vector_store: Option<NewVectorStore>,
     /// The application's pairs.
     pub metadata: Metadata,
 }
@@ -57,12 +62,10 @@ impl NewMessage {
 impl Engine {
     /// Makes a thread.
     pub fn create_thread(&self, new: NewThread) -> Result<Thread> {
-        let (thread, messages) = self.inner.new_thread(new)?;
-        self.inner.transact(|write| {
-            THREADS.put(write, &thread.id, &thread)?;
-            messages.iter().try_for_each(|message| tables::put_message(write, message))
-        })?;
-        Ok(thread)
+        let mut opening = self.inner.opening(new)?;
+        let attached = self.inner.transact(|write| self.inner.put_thread(write, &mut opening))?;
+        self.inner.collections.begin(attached);
+        Ok(opening.thread)
     }
 
     /// The thread `id`.
@@ -91,8 +94,8 @@ impl Engine {
             let before = tables::thread(write, id)?;
             let mut thread = before.clone();
             change(&mut thread);
-            (thread.id, thread.created_at, thread.active_run) =
-                (before.id, before.created_at, before.active_run);
+            (thread.id, thread.created_at) = (before.id, before.created_at);
+            (thread.active_run, thread.awaited) = (before.active_run, before.awaited);
             check_metadata(&thread.metadata, "metadata")?;
             THREADS.put(write, &id, &thread)?;
             Ok(thread)
@@ -126,14 +129,21 @@ impl Engine {
     pub fn add_message(&self, thread: ThreadId, new: NewMessage) -> Result<Message> {
         check_metadata(&new.metadata, "metadata")?;
         let message = self.inner.message(thread, new)?;
-        self.inner.transact(|write| {
-            if let Some(run) = tables::thread(write, thread)?.active_run {
+        let attached = self.inner.transact(|write| {
+            let mut row = tables::thread(write, thread)?;
+            if let Some(run) = row.active_run {
                 return Err(Error::conflict(format!(
                     "Can't add messages to {thread} while a run {run} is active."
                 )));
             }
-            tables::put_message(write, &message)
+            let messages = std::slice::from_ref(&message);
+            let attached = self.inner.put_messages(write, &mut row, messages)?;
+            if !message.attachments.is_empty() {
+                THREADS.put(write, &thread, &row)?;
+            }
+            Ok(attached)
         })?;
+        self.inner.collections.begin(attached);
         Ok(message)
     }
 
@@ -219,19 +229,41 @@ impl Engine {
     }
 }
 
+/// A thread that is not written yet.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) thread: Thread,
+    messages: Vec<Message>,
+    vector_store: Option<NewVectorStore>,
+}
+
 impl Inner {
-    /// A thread from outside and its messages, checked, not yet written.
-    pub(crate) fn new_thread(&self, new: NewThread) -> Result<(Thread, Vec<Message>)> {
+    /// Checks what a thread is to be made from.
+    pub(crate) fn opening(&self, new: NewThread) -> Result<Opening> {
         check_metadata(&new.metadata, "metadata")?;
         let thread = Thread {
             id: ThreadId::new(self.ids.next_id()),
             created_at: self.clock.now(),
             tool_resources: new.tool_resources,
             active_run: None,
+            awaited: Vec::new(),
             metadata: new.metadata,
         };
         let messages = self.messages(thread.id, new.messages, "messages")?;
-        Ok((thread, messages))
+        Ok(Opening { thread, messages, vector_store: new.new_vector_store })
+    }
+
+    pub(crate) fn put_thread(
+        &self,
+        write: &mut dyn Write,
+        opening: &mut Opening,
+    ) -> Result<Attached> {
+        let Opening { thread, messages, vector_store } = opening;
+        let made = self.put_vector_store(write, &mut thread.tool_resources, vector_store.take())?;
+        attachments::await_files(thread, &made);
+        let attached = self.put_messages(write, thread, messages)?;
+        THREADS.put(write, &thread.id, thread)?;
+        Ok(made.and(attached))
     }
 
     /// Messages from outside, checked, not yet written. `param` is where they stand in a request.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use docent_core::{
-    Assistant, AssistantId, AssistantTool, Error, Message, Metadata, ResponseFormat, Result, Run,
-    RunId, RunStatus, Thread, ThreadId, ToolChoice, ToolResources, Truncation, Write,
-    check_metadata,
+    Assistant, AssistantId, AssistantTool, Error, Metadata, ResponseFormat, Result, Run, RunId,
+    RunStatus, Thread, ThreadId, ToolChoice, ToolResources, Truncation, Write, check_metadata,
 };
+
+use docent_retrieval::Attached;
 
 use super::events::{RunEvent, RunStream};
 use crate::engine::Engine;
@@ -102,17 +103,15 @@ impl Engine {
         thread: NewThread,
         run: NewRun,
     ) -> Result<(Thread, Run, RunStream)> {
-        let (thread, messages) = self.inner.new_thread(thread)?;
-        let id = thread.id;
-        let (run, stream) = self.begin(id, run, |write| {
-            THREADS.put(write, &id, &thread)?;
-            messages.iter().try_for_each(|message| tables::put_message(write, message))
-        })?;
+        let mut opening = self.inner.opening(thread)?;
+        let id = opening.thread.id;
+        let (run, stream) =
+            self.begin(id, run, |write| self.inner.put_thread(write, &mut opening))?;
         Ok((self.thread(id)?, run, stream))
     }
 
     fn begin_run(&self, thread: ThreadId, new: NewRun) -> Result<(Run, RunStream)> {
-        self.begin(thread, new, |_| Ok(()))
+        self.begin(thread, new, |_| Ok(Attached::default()))
     }
 
     /// Writes the run, after whatever `before` writes for it in the same transaction.
@@ -120,7 +119,7 @@ impl Engine {
         &self,
         thread: ThreadId,
         new: NewRun,
-        before: impl FnOnce(&mut dyn Write) -> Result<()>,
+        before: impl FnOnce(&mut dyn Write) -> Result<Attached>,
     ) -> Result<(Run, RunStream)> {
         check_metadata(&new.metadata, "metadata")?;
         let inner = &self.inner;
@@ -128,26 +127,28 @@ impl Engine {
         let messages =
             inner.messages(thread, new.additional_messages.clone(), "additional_messages")?;
         let begun = inner.transact(|write| {
-            before(write)?;
-            let thread = idle_thread(write, thread)?;
+            let before = before(write)?;
+            let mut thread = idle_thread(write, thread)?;
             let assistant = tables::assistant(write, new.assistant)?;
             let run = self.new_run(id, &thread, assistant, new);
-            write_new_run(write, thread, &run, &messages)?;
+            let attached = inner.put_messages(write, &mut thread, &messages)?;
+            write_new_run(write, thread, &run)?;
             // The channel is there before a worker can see the run.
             let snapshot = Arc::new(run.clone());
             let events = vec![RunEvent::RunCreated(snapshot.clone()), RunEvent::Run(snapshot)];
             let live = inner.live.begin(id, events);
-            Ok((run, RunStream::new(live.channel.clone(), 0)))
+            Ok((run, RunStream::new(live.channel.clone(), 0), before.and(attached)))
         });
         if begun.is_err()
             && let Some(live) = inner.live.get(id)
         {
             inner.live.close(&live);
         }
-        let begun = begun?;
+        let (run, stream, attached) = begun?;
         docent_core::crash_point("run.after-create");
+        inner.collections.begin(attached);
         inner.workers.wake(inner);
-        Ok(begun)
+        Ok((run, stream))
     }
 
     fn new_run(&self, id: RunId, thread: &Thread, assistant: Assistant, new: NewRun) -> Run {
@@ -200,13 +201,7 @@ fn idle_thread(write: &(impl Write + ?Sized), id: ThreadId) -> Result<Thread> {
     }
 }
 
-fn write_new_run(
-    write: &mut (impl Write + ?Sized),
-    mut thread: Thread,
-    run: &Run,
-    messages: &[Message],
-) -> Result<()> {
-    messages.iter().try_for_each(|message| tables::put_message(write, message))?;
+fn write_new_run(write: &mut (impl Write + ?Sized), mut thread: Thread, run: &Run) -> Result<()> {
     thread.active_run = Some(run.id);
     THREADS.put(write, &thread.id, &thread)?;
     RUNS.put(write, &run.id, run)?;
