@@ -32,13 +32,15 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    /// Which part of the input it is about, and a word for programs.
+    about: Option<Box<(String, &'static str)>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// An error of `kind` that says `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), about: None, source: None }
     }
 
     /// Shorthand for [`ErrorKind::NotFound`].
@@ -78,6 +80,14 @@ impl Error {
         self
     }
 
+    /// The same error, which is about the part of the input at `param`, a JSON path; `code` is a
+    /// word of the Assistants API for it, like `string_above_max_length`.
+    #[must_use]
+    pub fn about(mut self, param: impl Into<String>, code: &'static str) -> Self {
+        self.about = Some(Box::new((param.into(), code)));
+        self
+    }
+
     /// The same error with `context` (which file, which page, which model) put before its message.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
@@ -88,6 +98,16 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// The part of the input it is about, if it was said: a JSON path.
+    pub fn param(&self) -> Option<&str> {
+        self.about.as_deref().map(|(param, _)| param.as_str())
+    }
+
+    /// A word for programs, if there is one.
+    pub fn code(&self) -> Option<&'static str> {
+        self.about.as_deref().map(|(_, code)| *code)
     }
 
     /// The message without its causes.

@@ -1,11 +1,12 @@
 //! Files, the vector stores they are searched in, and what became of each file there.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttributeValue, BlobHash, ChunkRange, Error, FileId, Fingerprint, Result, Timestamp,
+    AttributeValue, BatchId, BlobHash, ChunkRange, Error, FileId, Fingerprint, Result, Timestamp,
     VectorStoreId,
 };
 
@@ -55,15 +56,113 @@ pub struct VectorStore {
     pub id: VectorStoreId,
     /// Its name, if it has one.
     pub name: Option<String>,
+    /// What it is for, for people.
+    #[serde(default)]
+    pub description: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last searched or changed.
+    /// When it was last searched, to the minute, or changed.
     pub last_active_at: Timestamp,
+    /// After how many days without use it expires; none is never.
+    #[serde(default)]
+    pub expires_after_days: Option<u32>,
     /// The embedder its vectors are made by, pinned when the first vector is written.
     pub embedder: Option<Fingerprint>,
     /// The application's pairs.
     #[serde(default)]
     pub metadata: Metadata,
+}
+
+impl VectorStore {
+    /// When it expires unless it is used before.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        const DAY: u64 = 24 * 60 * 60;
+        let days = self.expires_after_days?;
+        Some(self.last_active_at.plus(Duration::from_secs(u64::from(days) * DAY)))
+    }
+
+    /// Whether it has expired. It is not searched then, but nothing of it is lost: a use other than
+    /// a search revives it.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at().is_some_and(|at| at <= now)
+    }
+}
+
+/// What a vector store has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VectorStoreStatus {
+    /// It was not used for too long.
+    Expired,
+    /// Some of its files wait or are being worked on.
+    InProgress,
+    /// All is done, though files may have failed.
+    Completed,
+}
+
+/// How many files are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileCounts {
+    /// Waiting or being worked on.
+    pub in_progress: u64,
+    /// Found by every index.
+    pub completed: u64,
+    /// Not to be read.
+    pub failed: u64,
+    /// Given up before they were done.
+    pub cancelled: u64,
+}
+
+impl FileCounts {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.in_progress + self.completed + self.failed + self.cancelled
+    }
+
+    /// The count of those in `status`.
+    pub fn of(&mut self, status: FileStatus) -> &mut u64 {
+        match status {
+            FileStatus::InProgress => &mut self.in_progress,
+            FileStatus::Completed => &mut self.completed,
+            FileStatus::Failed => &mut self.failed,
+            FileStatus::Cancelled => &mut self.cancelled,
+        }
+    }
+}
+
+/// Files that entered a vector store together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileBatch {
+    /// Its id.
+    pub id: BatchId,
+    /// The store they entered.
+    pub vector_store: VectorStoreId,
+    /// When they did.
+    pub created_at: Timestamp,
+    /// When what was not done was called off, if it was.
+    #[serde(default)]
+    pub cancelled_at: Option<Timestamp>,
+}
+
+/// How far a batch has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchStatus {
+    /// Some of its files wait or are being worked on.
+    InProgress,
+    /// All is done, though files may have failed.
+    Completed,
+    /// It was called off.
+    Cancelled,
+}
+
+impl BatchStatus {
+    /// The name the API uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// A file in a vector store.
@@ -96,6 +195,9 @@ pub struct VectorStoreFile {
     /// How many of its chunks have vectors.
     #[serde(default)]
     pub embedded: u64,
+    /// What its chunks' text takes up; 0 until it was read.
+    #[serde(default)]
+    pub usage_bytes: u64,
 }
 
 /// How far a file has come in a vector store.

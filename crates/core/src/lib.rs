@@ -26,12 +26,14 @@ mod error;
 mod id;
 
 mod blob;
+mod page;
 mod store;
 mod table;
 
 mod chunk;
 mod file;
 mod filter;
+mod limits;
 
 mod embed;
 mod index;
@@ -58,14 +60,17 @@ pub use crash::crash_point;
 pub use embed::{Embedder, EmbedderSpec, Embedding, Fingerprint, InputRole, Pooling};
 pub use error::{Error, ErrorKind, Result};
 pub use file::{
-    Attributes, ChunkingStrategy, File, FileError, FileErrorCode, FileStatus, Metadata, Purpose,
-    VectorStore, VectorStoreFile, Warning,
+    Attributes, BatchStatus, ChunkingStrategy, File, FileBatch, FileCounts, FileError,
+    FileErrorCode, FileStatus, Metadata, Purpose, VectorStore, VectorStoreFile, VectorStoreStatus,
+    Warning,
 };
 pub use filter::{AttributeValue, Comparison, Filter};
 pub use id::{
     AssistantId, BatchId, CallId, FileId, MessageId, RawId, RunId, StepId, ThreadId, VectorStoreId,
 };
 pub use index::{Change, ChangeKind, Hit, Index, Query, Seq};
+pub use limits::{check_attributes, check_metadata};
+pub use page::{Order, Page, PageRequest, Window};
 pub use rerank::Reranker;
 pub use run::{
     Call, CodeOutput, ContextReport, FileSearchResult, Run, RunError, RunErrorCode, RunIncomplete,

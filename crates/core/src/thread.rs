@@ -21,6 +21,10 @@ pub struct Thread {
     /// second run.
     #[serde(default)]
     pub active_run: Option<RunId>,
+    /// Files attached to its messages that were not searchable yet when they were; a run waits for
+    /// those that still are not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaited: Vec<FileId>,
     /// The application's pairs.
     #[serde(default)]
     pub metadata: Metadata,

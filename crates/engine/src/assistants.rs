@@ -1,13 +1,14 @@
 //! Assistants: made, read, changed, deleted.
 
 use docent_core::{
-    Assistant, AssistantId, AssistantTool, Error, Key, Metadata, ResponseFormat, Result,
-    ToolResources,
+    Assistant, AssistantId, AssistantTool, Error, Key, Metadata, Page, PageRequest, ResponseFormat,
+    Result, ToolResources, check_metadata,
 };
 
+use docent_retrieval::NewVectorStore;
+
 use crate::engine::Engine;
-use crate::page::{Page, PageRequest};
-use crate::tables::{self, ASSISTANTS, Window};
+use crate::tables::{self, ASSISTANTS};
 
 /// What an assistant is made from; only `model` is needed.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,8 @@ pub struct NewAssistant {
     pub tools: Vec<AssistantTool>,
     /// What those tools work on.
     pub tool_resources: ToolResources,
+    /// A vector store to be made for them, in place of one among the resources.
+    pub new_vector_store: Option<NewVectorStore>,
     /// 0 takes the likeliest token; none leaves it to the model.
     pub temperature: Option<f32>,
     /// Only the likeliest tokens that together reach this share.
@@ -40,9 +43,10 @@ impl Engine {
     /// Makes an assistant. Its model need not be configured before it runs.
     ///
     /// # Errors
-    /// [`Invalid`](docent_core::ErrorKind::Invalid) without a model.
+    /// [`Invalid`](docent_core::ErrorKind::Invalid) without a model, or with metadata beyond its
+    /// limits.
     pub fn create_assistant(&self, new: NewAssistant) -> Result<Assistant> {
-        let assistant = Assistant {
+        let mut assistant = Assistant {
             id: AssistantId::new(self.inner.ids.next_id()),
             created_at: self.inner.clock.now(),
             model: new.model,
@@ -58,7 +62,13 @@ impl Engine {
             metadata: new.metadata,
         };
         check(&assistant)?;
-        self.inner.transact(|write| ASSISTANTS.put(write, &assistant.id, &assistant))?;
+        let attached = self.inner.transact(|write| {
+            let resources = &mut assistant.tool_resources;
+            let attached = self.inner.put_vector_store(write, resources, new.new_vector_store)?;
+            ASSISTANTS.put(write, &assistant.id, &assistant)?;
+            Ok(attached)
+        })?;
+        self.inner.collections.begin(attached);
         Ok(assistant)
     }
 
@@ -69,14 +79,8 @@ impl Engine {
 
     /// Assistants, a page at a time.
     pub fn assistants(&self, request: &PageRequest<AssistantId>) -> Result<Page<Assistant>> {
-        let window = Window {
-            prefix: String::new(),
-            after: request.after.map(|id| id.to_text()),
-            before: request.before.map(|id| id.to_text()),
-            order: request.order,
-            limit: request.limit,
-        };
-        let page = tables::page(&ASSISTANTS, self.inner.store.read()?.as_ref(), &window)?;
+        let window = request.window("", Key::to_text);
+        let page = ASSISTANTS.page(self.inner.store.read()?.as_ref(), &window, |_, _| true)?;
         Ok(page.map(|(_, assistant)| assistant))
     }
 
@@ -116,5 +120,5 @@ fn check(assistant: &Assistant) -> Result<()> {
     if assistant.model.is_empty() {
         return Err(Error::invalid("an assistant needs a model; name one"));
     }
-    Ok(())
+    check_metadata(&assistant.metadata, "metadata")
 }

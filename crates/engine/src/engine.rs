@@ -51,6 +51,8 @@ pub struct EngineOptions {
     pub lease: Duration,
     /// How often leases and deadlines are looked at while runs go on.
     pub tick: Duration,
+    /// How long a run waits for files attached to its thread's messages to become searchable.
+    pub attachment_wait: Duration,
     /// How long a shutdown waits for models to yield.
     pub shutdown_grace: Duration,
 }
@@ -66,6 +68,7 @@ impl Default for EngineOptions {
             sharing: Sharing::Exclusive,
             lease: Duration::from_secs(30),
             tick: Duration::from_millis(500),
+            attachment_wait: Duration::from_secs(60),
             shutdown_grace: Duration::from_secs(5),
         }
     }
@@ -86,7 +89,6 @@ pub enum Sharing {
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
-    collections: Arc<Collections>,
     _shutdown: Arc<Shutdown>,
 }
 
@@ -94,6 +96,7 @@ pub struct Engine {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) collections: Arc<Collections>,
     pub(crate) passages: Arc<dyn Passages>,
     pub(crate) models: Arc<dyn ChatModels>,
     pub(crate) tools: BTreeMap<String, Arc<dyn Tool>>,
@@ -122,6 +125,7 @@ impl Engine {
         let tools = parts.tools.into_iter().map(|tool| (tool.spec().name.clone(), tool));
         let mut inner = Inner {
             store: parts.store,
+            collections: parts.collections,
             passages,
             models: parts.models,
             tools: tools.collect(),
@@ -136,12 +140,12 @@ impl Engine {
         let inner = Arc::new(inner);
         let shutdown = Arc::new(Shutdown { inner: inner.clone() });
         inner.workers.begin(&inner)?;
-        Ok(Self { inner, collections: parts.collections, _shutdown: shutdown })
+        Ok(Self { inner, _shutdown: shutdown })
     }
 
     /// The vector stores.
     pub fn collections(&self) -> &Arc<Collections> {
-        &self.collections
+        &self.inner.collections
     }
 
     /// The chat models.

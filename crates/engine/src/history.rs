@@ -21,7 +21,7 @@ pub(crate) fn newest_first<'a>(
     rows.filter(|message| !matches!(message, Ok(message) if message.run == Some(run.id))).take(most)
 }
 
-/// How many messages the thread ever had; its places are counted from 1.
+/// How many messages the thread had, deleted ones among them; its places are counted from 1.
 pub(crate) fn length(read: &dyn Read, run: &Run) -> Result<u64> {
     let newest = MESSAGES.last(read, &parent(&run.thread))?;
     Ok(newest.map_or(0, |((_, Seq(seq)), _)| seq))

@@ -71,6 +71,7 @@
 //! | what becomes of a run | [`runs::machine`] |
 //! | who works on it, and what a crash leaves | `runs::queue`, `runs::work` |
 //! | what its model is shown | [`context`], `runs::prompt` |
+//! | how attached files become searchable | `attachments` |
 //! | what an answer may cite | `citations` |
 //! | what happens meanwhile | [`RunEvent`], [`RunStream`] |
 //!
@@ -84,6 +85,7 @@
 mod engine;
 
 mod assistants;
+mod attachments;
 mod threads;
 
 pub mod runs;
@@ -93,18 +95,20 @@ pub mod context;
 mod history;
 mod question;
 
-mod page;
 mod passages;
 mod tables;
 mod workers;
 
 pub use assistants::NewAssistant;
+pub use docent_core::{Order, Page, PageRequest};
 pub use engine::{Engine, EngineOptions, EngineParts, Sharing};
-pub use page::{Order, Page, PageRequest};
 pub use runs::{
     CRASH_POINTS, MessageDelta, NewRun, RunEvent, RunStream, StepDelta, SubmittedOutput,
 };
 pub use threads::{NewMessage, NewThread};
+
+/// What else a client asks for: files and vector stores, behind [`Engine::collections`].
+pub use docent_retrieval as retrieval;
 
 #[cfg(test)]
 mod tests;

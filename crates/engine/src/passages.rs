@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use docent_core::{ErrorKind, FileSearchResult, Result, VectorStoreId};
+use docent_core::{ErrorKind, FileSearchResult, Result, VectorStoreId, VectorStoreStatus};
 use docent_retrieval::{Collections, SearchHit, SearchOptions};
 
 /// Finds passages.
@@ -19,8 +19,8 @@ pub(crate) trait Passages: Send + Sync + fmt::Debug {
 }
 
 impl Passages for Collections {
-    /// A vector store that was deleted since an assistant was told of it is passed over: its
-    /// threads must still be answered.
+    /// A vector store that was deleted or has expired since an assistant was told of it is passed
+    /// over: its threads must still be answered.
     fn search(
         &self,
         stores: &[VectorStoreId],
@@ -30,7 +30,10 @@ impl Passages for Collections {
     ) -> Result<Vec<FileSearchResult>> {
         let mut present = Vec::with_capacity(stores.len());
         for store in stores {
-            match self.vector_store(*store) {
+            match self.vector_store_summary(*store) {
+                Ok(found) if found.status == VectorStoreStatus::Expired => {
+                    tracing::warn!(%store, "a vector store has expired; it is not searched");
+                }
                 Ok(_) => present.push(*store),
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     tracing::warn!(%store, "a vector store is gone; it is not searched");

@@ -5,6 +5,7 @@
 
 pub mod machine;
 
+mod begin;
 mod calls;
 mod ending;
 mod events;
@@ -19,21 +20,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use docent_core::{
-    Assistant, AssistantId, AssistantTool, Call, CallId, Error, Key, Message, Metadata,
-    ResponseFormat, Result, Run, RunId, RunStatus, RunStep, StepDetails, StepId, StepStatus,
-    Thread, ThreadId, ToolChoice, ToolResources, Truncation, Write,
+    Call, CallId, Error, Key, Metadata, Page, PageRequest, Result, Run, RunId, RunStep,
+    StepDetails, StepId, StepStatus, ThreadId, Write, check_metadata,
 };
 
+pub use begin::NewRun;
 pub use events::{MessageDelta, RunEvent, RunStream, StepDelta};
 pub(crate) use live::{LiveRuns, Stop};
 use machine::{Input, transition};
 
 use crate::engine::Engine;
-use crate::page::{Page, PageRequest};
-use crate::tables::{
-    self, RUN_DEADLINES, RUN_LEASES, RUN_QUEUE, RUNS, THREAD_RUNS, THREADS, Window, parent,
-};
-use crate::threads::NewMessage;
+use crate::tables::{self, RUN_LEASES, RUN_QUEUE, RUNS, THREAD_RUNS, parent};
 
 /// The points at which a test may cut the power during a run; see
 /// [`crash_point`](docent_core::crash_point).
@@ -51,70 +48,6 @@ pub const CRASH_POINTS: &[&str] = &[
     "run.cancelling",
 ];
 
-/// What a run is made from; `None` means as the assistant has it.
-#[derive(Clone, Debug)]
-pub struct NewRun {
-    /// The assistant.
-    pub assistant: AssistantId,
-    /// Another model.
-    pub model: Option<String>,
-    /// Other instructions.
-    pub instructions: Option<String>,
-    /// More instructions, after the others.
-    pub additional_instructions: Option<String>,
-    /// Messages that are added to the thread first.
-    pub additional_messages: Vec<NewMessage>,
-    /// Other tools.
-    pub tools: Option<Vec<AssistantTool>>,
-    /// Other resources for them.
-    pub tool_resources: Option<ToolResources>,
-    /// 0 takes the likeliest token.
-    pub temperature: Option<f32>,
-    /// Only the likeliest tokens that together reach this share.
-    pub top_p: Option<f32>,
-    /// At most this many tokens of prompt over all turns.
-    pub max_prompt_tokens: Option<u64>,
-    /// At most this many tokens of answer over all turns.
-    pub max_completion_tokens: Option<u64>,
-    /// How a long thread is cut.
-    pub truncation: Truncation,
-    /// Whether the model must call a tool, in its first turn.
-    pub tool_choice: ToolChoice,
-    /// Whether one turn may ask for several calls.
-    pub parallel_tool_calls: bool,
-    /// What form the answer takes.
-    pub response_format: Option<ResponseFormat>,
-    /// How hard a reasoning model should think, in the endpoint's own words.
-    pub reasoning_effort: Option<String>,
-    /// The application's pairs.
-    pub metadata: Metadata,
-}
-
-impl NewRun {
-    /// A run of `assistant` as it is.
-    pub fn new(assistant: AssistantId) -> Self {
-        Self {
-            assistant,
-            model: None,
-            instructions: None,
-            additional_instructions: None,
-            additional_messages: Vec::new(),
-            tools: None,
-            tool_resources: None,
-            temperature: None,
-            top_p: None,
-            max_prompt_tokens: None,
-            max_completion_tokens: None,
-            truncation: Truncation::Auto,
-            tool_choice: ToolChoice::Auto,
-            parallel_tool_calls: true,
-            response_format: None,
-            reasoning_effort: None,
-            metadata: Metadata::new(),
-        }
-    }
-}
-
 /// What the client's function returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmittedOutput {
@@ -125,97 +58,27 @@ pub struct SubmittedOutput {
 }
 
 impl Engine {
-    /// Makes a run; a worker takes it up at once. Until it ends, its thread takes no message and
-    /// no second run.
-    ///
-    /// # Errors
-    /// [`NotFound`](docent_core::ErrorKind::NotFound) for the thread or assistant,
-    /// [`Conflict`](docent_core::ErrorKind::Conflict) while another run is active.
-    pub fn create_run(&self, thread: ThreadId, new: NewRun) -> Result<Run> {
-        Ok(self.begin_run(thread, new)?.0)
-    }
-
-    /// Makes a run and follows it.
-    pub fn start_run(&self, thread: ThreadId, new: NewRun) -> Result<RunStream> {
-        Ok(self.begin_run(thread, new)?.1)
-    }
-
-    fn begin_run(&self, thread: ThreadId, new: NewRun) -> Result<(Run, RunStream)> {
-        let inner = &self.inner;
-        let id = RunId::new(inner.ids.next_id());
-        let messages = inner.messages(thread, new.additional_messages.clone())?;
-        let begun = inner.transact(|write| {
-            let thread = idle_thread(write, thread)?;
-            let assistant = tables::assistant(write, new.assistant)?;
-            let run = self.new_run(id, &thread, assistant, new);
-            write_new_run(write, thread, &run, &messages)?;
-            // The channel is there before a worker can see the run.
-            let snapshot = Arc::new(run.clone());
-            let events = vec![RunEvent::RunCreated(snapshot.clone()), RunEvent::Run(snapshot)];
-            let live = inner.live.begin(id, events);
-            Ok((run, RunStream::new(live.channel.clone(), 0)))
-        });
-        if begun.is_err()
-            && let Some(live) = inner.live.get(id)
-        {
-            inner.live.close(&live);
-        }
-        let begun = begun?;
-        docent_core::crash_point("run.after-create");
-        inner.workers.wake(inner);
-        Ok(begun)
-    }
-
-    fn new_run(&self, id: RunId, thread: &Thread, assistant: Assistant, new: NewRun) -> Run {
-        let now = self.inner.clock.now();
-        let instructions = new.instructions.or(assistant.instructions);
-        Run {
-            id,
-            thread: thread.id,
-            assistant: assistant.id,
-            created_at: now,
-            status: RunStatus::Queued,
-            required_calls: Vec::new(),
-            last_error: None,
-            incomplete_reason: None,
-            expires_at: now.plus(self.inner.options.run_lifetime),
-            started_at: None,
-            ended_at: None,
-            model: new.model.unwrap_or(assistant.model),
-            instructions: joined(instructions, new.additional_instructions),
-            tools: new.tools.unwrap_or(assistant.tools),
-            tool_resources: new.tool_resources.unwrap_or(assistant.tool_resources),
-            temperature: new.temperature.or(assistant.temperature),
-            top_p: new.top_p.or(assistant.top_p),
-            max_prompt_tokens: new.max_prompt_tokens,
-            max_completion_tokens: new.max_completion_tokens,
-            truncation: new.truncation,
-            tool_choice: new.tool_choice,
-            parallel_tool_calls: new.parallel_tool_calls,
-            response_format: new.response_format.or(assistant.response_format),
-            reasoning_effort: new.reasoning_effort.or(assistant.reasoning_effort),
-            usage: None,
-            metadata: new.metadata,
-        }
-    }
-
     /// The run `id`.
     pub fn run(&self, id: RunId) -> Result<Run> {
         tables::run(self.inner.store.read()?.as_ref(), id)
+    }
+
+    /// Gives a run other metadata, whether it has ended or not.
+    pub fn update_run(&self, id: RunId, metadata: Metadata) -> Result<Run> {
+        check_metadata(&metadata, "metadata")?;
+        self.inner.transact(|write| {
+            let run = Run { metadata, ..tables::run(write, id)? };
+            RUNS.put(write, &id, &run)?;
+            Ok(run)
+        })
     }
 
     /// A thread's runs, a page at a time.
     pub fn runs(&self, thread: ThreadId, request: &PageRequest<RunId>) -> Result<Page<Run>> {
         let read = self.inner.store.read()?;
         tables::thread(read.as_ref(), thread)?;
-        let window = Window {
-            prefix: parent(&thread),
-            after: request.after.map(|run| (thread, run).to_text()),
-            before: request.before.map(|run| (thread, run).to_text()),
-            order: request.order,
-            limit: request.limit,
-        };
-        let page = tables::page(&THREAD_RUNS, read.as_ref(), &window)?;
+        let window = request.window(parent(&thread), |run| (thread, *run).to_text());
+        let page = THREAD_RUNS.page(read.as_ref(), &window, |_, ()| true)?;
         let runs: Result<Vec<Run>> =
             page.data.iter().map(|((_, run), ())| tables::run(read.as_ref(), *run)).collect();
         Ok(Page { data: runs?, has_more: page.has_more })
@@ -226,6 +89,22 @@ impl Engine {
         let read = self.inner.store.read()?;
         tables::run(read.as_ref(), run)?;
         tables::steps(read.as_ref(), run)
+    }
+
+    /// A run's steps, a page at a time, in the order they were made.
+    pub fn run_steps_page(
+        &self,
+        run: RunId,
+        request: &PageRequest<StepId>,
+    ) -> Result<Page<RunStep>> {
+        let read = self.inner.store.read()?;
+        tables::run(read.as_ref(), run)?;
+        let steps = tables::steps(read.as_ref(), run)?;
+        for step in request.after.iter().chain(&request.before) {
+            let known = steps.iter().any(|other| other.id == *step);
+            tables::found(known.then_some(()), "run step", step)?;
+        }
+        Ok(Page::of(steps, request, |step| step.id))
     }
 
     /// One step of a run.
@@ -307,37 +186,6 @@ impl Engine {
         inner.workers.wake(inner);
         Ok(resumed)
     }
-}
-
-fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
-    match (first, second) {
-        (Some(first), Some(second)) => Some(format!("{first}\n\n{second}")),
-        (first, second) => first.or(second),
-    }
-}
-
-/// The thread, if no run is active on it.
-fn idle_thread(write: &(impl Write + ?Sized), id: ThreadId) -> Result<Thread> {
-    let thread = tables::thread(write, id)?;
-    match thread.active_run {
-        None => Ok(thread),
-        Some(run) => Err(Error::conflict(format!("Thread {id} already has an active run {run}."))),
-    }
-}
-
-fn write_new_run(
-    write: &mut (impl Write + ?Sized),
-    mut thread: Thread,
-    run: &Run,
-    messages: &[Message],
-) -> Result<()> {
-    messages.iter().try_for_each(|message| tables::put_message(write, message))?;
-    thread.active_run = Some(run.id);
-    THREADS.put(write, &thread.id, &thread)?;
-    RUNS.put(write, &run.id, run)?;
-    THREAD_RUNS.put(write, &(thread.id, run.id), &())?;
-    RUN_QUEUE.put(write, &run.id, &())?;
-    RUN_DEADLINES.put(write, &(run.expires_at, run.id), &())
 }
 
 /// Whether exactly the pending calls are answered, each once.

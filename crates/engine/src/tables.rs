@@ -1,13 +1,10 @@
 //! The engine's tables, and the small reads and writes everyone needs.
 
 use docent_core::{
-    Assistant, AssistantId, Direction, Error, Key, Message, MessageId, Read, Result, Run, RunId,
-    RunStep, Scan, Seq, Table, Thread, ThreadId, Timestamp, Write,
+    Assistant, AssistantId, Error, Key, Message, MessageId, Read, Result, Run, RunId, RunStep, Seq,
+    Table, Thread, ThreadId, Timestamp, Write,
 };
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use crate::page::{Order, Page};
 
 pub(crate) const ASSISTANTS: Table<AssistantId, Assistant> = Table::new("assistants");
 pub(crate) const THREADS: Table<ThreadId, Thread> = Table::new("threads");
@@ -81,6 +78,20 @@ pub(crate) fn put_message(write: &mut (impl Write + ?Sized), message: &Message) 
     MESSAGES.put(write, &(place.thread, place.seq), message)
 }
 
+/// Writes a message that a worker wrote, with the pairs that the application hung on it meanwhile.
+pub(crate) fn put_written(
+    write: &mut (impl Write + ?Sized),
+    mut message: Message,
+) -> Result<Message> {
+    if let Some(place) = MESSAGE_PLACES.get(write, &message.id)?
+        && let Some(present) = MESSAGES.get(write, &(place.thread, place.seq))?
+    {
+        message.metadata = present.metadata;
+    }
+    put_message(write, &message)?;
+    Ok(message)
+}
+
 /// Every step of a run, in order.
 pub(crate) fn steps(read: &(impl Read + ?Sized), run: RunId) -> Result<Vec<RunStep>> {
     let rows = STEPS.all(read, &parent(&run))?;
@@ -102,45 +113,4 @@ fn next_seq<K, V>(last: Option<((K, Seq), V)>) -> Seq {
 /// The prefix of every key below `key`.
 pub(crate) fn parent(key: &impl Key) -> String {
     format!("{}/", key.to_text())
-}
-
-/// Which rows of a table a page shows: those below `prefix`, from a cursor on.
-#[derive(Debug, Default)]
-pub(crate) struct Window {
-    pub(crate) prefix: String,
-    pub(crate) after: Option<String>,
-    pub(crate) before: Option<String>,
-    pub(crate) order: Order,
-    pub(crate) limit: usize,
-}
-
-/// One page of a table. With `before` alone it is the page that ends just before that row.
-pub(crate) fn page<K: Key, V: Serialize + DeserializeOwned>(
-    table: &Table<K, V>,
-    read: &(impl Read + ?Sized),
-    window: &Window,
-) -> Result<Page<(K, V)>> {
-    let backwards = window.after.is_none() && window.before.is_some();
-    let direction = match (window.order, backwards) {
-        (Order::Oldest, false) | (Order::Newest, true) => Direction::Forward,
-        (Order::Newest, false) | (Order::Oldest, true) => Direction::Backward,
-    };
-    let cursor = if backwards { &window.before } else { &window.after };
-    let limit = window.limit.saturating_add(1);
-    let scan = Scan { prefix: &window.prefix, after: cursor.as_deref(), limit, direction };
-    let mut data = table.scan(read, scan)?;
-    if let (Some(before), false) = (&window.before, backwards) {
-        let reached = |key: &K| match direction {
-            Direction::Forward => key.to_text() >= *before,
-            Direction::Backward => key.to_text() <= *before,
-        };
-        let end = data.iter().position(|(key, _)| reached(key)).unwrap_or(data.len());
-        data.truncate(end);
-    }
-    let has_more = data.len() > window.limit;
-    data.truncate(window.limit);
-    if backwards {
-        data.reverse();
-    }
-    Ok(Page { data, has_more })
 }

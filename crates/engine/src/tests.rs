@@ -2,8 +2,10 @@
 
 pub(crate) mod support;
 
+mod attachments;
 mod crash;
 mod files;
 mod life;
+mod lists;
 mod recovery;
 mod transcripts;

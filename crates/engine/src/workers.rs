@@ -3,6 +3,7 @@
 //! Workers are begun when runs wait for one, up to a number, and then stay. They hold the engine's
 //! inside but not the [`Engine`](crate::Engine), so dropping the last of those shuts them down.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -68,6 +69,31 @@ impl Workers {
         self.changed.notify_all();
     }
 
+    /// Begins a thread for work that a run does not wait for to its end.
+    pub(crate) fn help(
+        &self,
+        inner: &Arc<Inner>,
+        name: &str,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<()> {
+        let mut state = self.lock();
+        if state.stopping {
+            return Ok(());
+        }
+        let helper = inner.clone();
+        self.spawn(&mut state, name, move || {
+            if catch_unwind(AssertUnwindSafe(body)).is_err() {
+                tracing::error!("a helping thread panicked");
+            }
+            helper.workers.leave();
+        })
+    }
+
+    /// `Break` once the engine stops.
+    pub(crate) fn flow(&self) -> ControlFlow<()> {
+        if self.lock().stopping { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
     fn spawn(
         &self,
         state: &mut State,
@@ -79,6 +105,8 @@ impl Workers {
                 .with_source(source)
         })?;
         state.running += 1;
+        // Helping threads come and go.
+        state.threads.retain(|thread| !thread.is_finished());
         state.threads.push(thread);
         Ok(())
     }

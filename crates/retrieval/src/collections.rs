@@ -1,8 +1,10 @@
 //! All vector stores of one library: what is in them, how it gets there, how it is found.
 
 mod attach;
+mod batches;
 mod check;
 mod collection;
+mod entries;
 mod files;
 mod ingest;
 mod queue;
@@ -21,16 +23,19 @@ use docent_core::{
 };
 use docent_ingest::Ingestor;
 
-pub use attach::AttachOptions;
+pub use attach::{AttachOptions, Attached};
+pub use batches::BatchSummary;
 pub use check::{Finding, Repair};
+pub use entries::StoreTotals;
 pub use files::NewFile;
 pub use ingest::{IngestProgress, IngestStage, ProcessOutcome};
 pub use search::{
     CandidateTrace, ListPlace, SearchHit, SearchOptions, SearchResult, StageTime, Trace,
 };
+pub use stores::{NewVectorStore, VectorStoreSummary};
 
 use crate::keyword::Bm25;
-use crate::tables::{JOBS, Job, STORE_FILES, VECTOR_STORES, required, within};
+use crate::tables::{JOBS, Job, STORE_FILES, VECTOR_STORES, vector_store, within};
 use collection::Collection;
 use queue::Queue;
 
@@ -40,6 +45,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "ingest.after-blob",
     "ingest.after-file",
     "ingest.after-attach",
+    "ingest.after-cancel",
     "ingest.before-chunks",
     "ingest.after-chunks",
     "ingest.after-embed-batch",
@@ -186,7 +192,7 @@ impl Collections {
         if let Some(collection) = self.opened(id) {
             return Ok(collection);
         }
-        let vector_store = required(&VECTOR_STORES, &*self.store.read()?, &id, "vector store")?;
+        let vector_store = vector_store(&*self.store.read()?, id)?;
         let embedder = self.embedder_for(&vector_store).ok().map(|embedder| embedder.spec());
         let path = self.indexes.join(id.to_string());
         let collection = Collection::open(id, path, &*self.store, embedder, &self.options)?;
@@ -221,7 +227,7 @@ impl Collections {
 
     /// Reads `id`'s row in a snapshot of its own.
     fn read_vector_store(&self, id: VectorStoreId) -> Result<VectorStore> {
-        required(&VECTOR_STORES, &*self.store.read()?, &id, "vector store")
+        vector_store(&*self.store.read()?, id)
     }
 }
 

@@ -27,9 +27,10 @@ mod tables;
 mod top;
 
 pub use collections::{
-    AttachOptions, CRASH_POINTS, CandidateTrace, Collections, CollectionsOptions, CollectionsParts,
-    Finding, IngestProgress, IngestStage, ListPlace, NewFile, ProcessOutcome, Repair, SearchHit,
-    SearchOptions, SearchResult, StageTime, Trace, VectorIndexKind,
+    AttachOptions, Attached, BatchSummary, CRASH_POINTS, CandidateTrace, Collections,
+    CollectionsOptions, CollectionsParts, Finding, IngestProgress, IngestStage, ListPlace, NewFile,
+    NewVectorStore, ProcessOutcome, Repair, SearchHit, SearchOptions, SearchResult, StageTime,
+    StoreTotals, Trace, VectorIndexKind, VectorStoreSummary,
 };
 pub use exact::{ExactIndex, VectorShape};
 pub use hnsw::{HnswIndex, HnswOptions};

@@ -1,11 +1,13 @@
 //! The truth: the tables of files, vector stores, chunks, embeddings, and the change log.
 
 use docent_core::{
-    ChunkId, ChunkRange, Encoding, Error, File, FileId, Fingerprint, IndexedChunk, Key, Read,
-    Result, Seq, Table, TableSpec, TextHash, Timestamp, VectorStore, VectorStoreFile,
-    VectorStoreId, Write,
+    BatchId, ChunkId, ChunkRange, Encoding, Error, File, FileBatch, FileId, Fingerprint,
+    IndexedChunk, Key, Read, Result, Seq, Table, TableSpec, TextHash, Timestamp, VectorStore,
+    VectorStoreFile, VectorStoreId, Write,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::collections::StoreTotals;
 
 pub(crate) const FILES: Table<FileId, File> = Table::new("files");
 /// `hash/file` for each file, to know whether a blob is still mentioned.
@@ -17,6 +19,10 @@ pub(crate) const CHUNKS: Table<(VectorStoreId, ChunkId), IndexedChunk> = Table::
 pub(crate) const LOG: Table<(VectorStoreId, Seq), LogEntry> = Table::new("log");
 pub(crate) const LOG_ENDS: Table<VectorStoreId, LogEnds> = Table::new("log_ends");
 pub(crate) const JOBS: Table<(VectorStoreId, FileId), Job> = Table::new("jobs");
+/// What each vector store's files come to.
+pub(crate) const TOTALS: Table<VectorStoreId, StoreTotals> = Table::new("vector_store_totals");
+pub(crate) const BATCHES: Table<BatchId, FileBatch> = Table::new("file_batches");
+pub(crate) const BATCH_FILES: Table<(BatchId, FileId), ()> = Table::new("file_batch_files");
 /// Vectors by `fingerprint/texthash`; see [`crate::embeddings`] for the bytes.
 pub(crate) const EMBEDDINGS: TableSpec =
     TableSpec { name: "embeddings", encoding: Encoding::Bytes };
@@ -55,6 +61,11 @@ pub(crate) struct Job {
     pub(crate) queued_at: Timestamp,
 }
 
+/// The prefix of the rows of a batch's files.
+pub(crate) fn batch_prefix(batch: BatchId) -> String {
+    format!("{batch}/")
+}
+
 /// The prefix of a vector store's rows.
 pub(crate) fn within(store: VectorStoreId) -> String {
     format!("{store}/")
@@ -84,16 +95,27 @@ pub(crate) fn log_ends(read: &(impl Read + ?Sized), store: VectorStoreId) -> Res
     Ok(LOG_ENDS.get(read, &store)?.unwrap_or_default())
 }
 
-/// The row `key` of `table`, which the caller needs.
-pub(crate) fn required<K: Key, V: Serialize + serde::de::DeserializeOwned>(
-    table: &Table<K, V>,
+/// The vector store `id`, or an error in the Assistants API's words.
+pub(crate) fn vector_store(read: &(impl Read + ?Sized), id: VectorStoreId) -> Result<VectorStore> {
+    let absent = || Error::not_found(format!("No vector store found with id '{id}'."));
+    VECTOR_STORES.get(read, &id)?.ok_or_else(absent)
+}
+
+/// The file `id`, or an error in the Assistants API's words.
+pub(crate) fn file(read: &(impl Read + ?Sized), id: FileId) -> Result<File> {
+    let absent = || Error::not_found(format!("No such File object: {id}"));
+    FILES.get(read, &id)?.ok_or_else(absent)
+}
+
+/// The file `file` of the vector store `store`, or an error in the Assistants API's words.
+pub(crate) fn store_file(
     read: &(impl Read + ?Sized),
-    key: &K,
-    kind: &str,
-) -> Result<V> {
-    table
-        .get(read, key)?
-        .ok_or_else(|| Error::not_found(format!("no {kind} found with id '{}'", key.to_text())))
+    store: VectorStoreId,
+    file: FileId,
+) -> Result<VectorStoreFile> {
+    let absent =
+        || Error::not_found(format!("No file found with id '{file}' in vector store '{store}'."));
+    STORE_FILES.get(read, &(store, file))?.ok_or_else(absent)
 }
 
 /// The chunks of `range` that exist, in order.

@@ -139,8 +139,7 @@ pub(crate) fn break_off(
     message.status = MessageStatus::Incomplete;
     message.incomplete_reason = Some(reason);
     message.incomplete_at = Some(now);
-    tables::put_message(write, &message)?;
-    Ok(RunEvent::Message(Arc::new(message)))
+    Ok(RunEvent::Message(Arc::new(tables::put_written(write, message)?)))
 }
 
 /// Gives up everything that is held for a run, and frees its thread.

@@ -269,9 +269,9 @@ impl<'a> Turn<'a> {
         let mut events = self.worker.write(|write, _| {
             let mut events = self.abandon(write, abandoned)?;
             if let Some((step, message)) = &done {
-                tables::put_message(write, message)?;
+                let message = tables::put_written(write, message.clone())?;
                 tables::put_step(write, step)?;
-                events.push(RunEvent::Message(Arc::new(message.clone())));
+                events.push(RunEvent::Message(Arc::new(message)));
                 events.push(RunEvent::Step(Arc::new(step.clone())));
             }
             tables::put_step(write, &step)?;
@@ -376,12 +376,10 @@ impl<'a> Turn<'a> {
         step.usage = Some(reply.usage);
         let now = self.worker.inner.clock.now();
         let events = self.worker.write(|write, run| {
-            tables::put_message(write, &message)?;
+            let message = tables::put_written(write, message)?;
             tables::put_step(write, &step)?;
-            let mut events = vec![
-                RunEvent::Message(Arc::new(message.clone())),
-                RunEvent::Step(Arc::new(step.clone())),
-            ];
+            let mut events =
+                vec![RunEvent::Message(Arc::new(message)), RunEvent::Step(Arc::new(step.clone()))];
             let ending = Ending::Completed;
             events.extend(end_run(write, now, run, ending, &Unfinished::default())?);
             Ok(events)

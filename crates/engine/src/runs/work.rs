@@ -21,7 +21,7 @@ use super::live::{LiveRun, Stop};
 use super::queue::{self, Claimed};
 use super::turn::{self, TurnEnd};
 use crate::engine::Inner;
-use crate::tables;
+use crate::{attachments, tables};
 
 /// Works on a run until it ends, waits for the client, or must be left.
 pub(crate) fn work_on(inner: &Arc<Inner>, claimed: Claimed) {
@@ -101,6 +101,7 @@ pub(crate) struct Scene {
 impl Worker {
     fn drive(&self) -> Result<(), Halt> {
         let model = self.inner.models.chat_model(&self.run.model)?;
+        attachments::settle(self)?;
         loop {
             self.check_stopped()?;
             let scene = self.scene()?;

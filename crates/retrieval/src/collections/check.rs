@@ -14,13 +14,14 @@ use docent_core::{
 use sha2::{Digest, Sha256};
 
 use super::collection::Collection;
+use super::entries::{counted, put_entry};
 use super::queue::JobKey;
 use super::{Collections, awaits_vectors};
 use crate::embeddings;
 use crate::follower::embedded_ranges;
 use crate::tables::{
-    BLOB_FILES, CHUNKS, EMBEDDINGS, FILES, JOBS, Job, LOG, STORE_FILES, VECTOR_STORES, blob_key,
-    embedding_key, log_ends, within,
+    BLOB_FILES, CHUNKS, EMBEDDINGS, FILES, JOBS, Job, LOG, STORE_FILES, TOTALS, VECTOR_STORES,
+    blob_key, embedding_key, log_ends, within,
 };
 
 /// Whether a check sets right what it can.
@@ -79,6 +80,7 @@ impl Collections {
         self.check_orphans(&stores, fix, &mut findings)?;
         for (_, vector_store) in &stores {
             self.check_files(vector_store, fix, &mut findings)?;
+            self.check_totals(vector_store.id, fix, &mut findings)?;
             self.check_log(vector_store.id, fix, &mut findings)?;
             self.check_indexes(vector_store.id, fix, &mut findings)?;
         }
@@ -174,7 +176,8 @@ impl Collections {
         findings: &mut Findings,
     ) -> Result<()> {
         let known: BTreeSet<String> = stores.iter().map(|(id, _)| id.to_string()).collect();
-        for table in [STORE_FILES.spec(), CHUNKS.spec(), LOG.spec(), JOBS.spec()] {
+        let tables = [STORE_FILES.spec(), CHUNKS.spec(), LOG.spec(), JOBS.spec(), TOTALS.spec()];
+        for table in tables {
             let mut orphans = vec![];
             for_each_row(&*self.store.read()?, table, |key, _| {
                 let store = key.split_once('/').map_or(key, |(store, _)| store);
@@ -305,7 +308,7 @@ impl Collections {
             return Ok(());
         }
         let mut write = self.store.write()?;
-        STORE_FILES.put(&mut *write, &key, &file)?;
+        put_entry(&mut *write, &file)?;
         if waits {
             JOBS.put(&mut *write, &key, &Job { queued_at: self.clock.now() })?;
             self.queue.push(key, file.chunks.is_empty());
@@ -331,6 +334,23 @@ impl Collections {
             }
         }
         Ok(None)
+    }
+
+    /// The totals that are kept are what counting gives.
+    fn check_totals(&self, id: VectorStoreId, fix: bool, findings: &mut Findings) -> Result<()> {
+        let read = self.store.read()?;
+        let counted = counted(&*read, id)?;
+        let wrong = TOTALS.get(&*read, &id)?.is_some_and(|kept| kept != counted);
+        drop(read);
+        if wrong {
+            findings.add(id, "its totals are not those of its files", fix);
+        }
+        if wrong && fix {
+            let mut write = self.store.write()?;
+            TOTALS.put(&mut *write, &id, &counted)?;
+            write.commit()?;
+        }
+        Ok(())
     }
 
     /// The log goes on without a gap from where it was trimmed to its end.

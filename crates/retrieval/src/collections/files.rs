@@ -8,7 +8,7 @@ use docent_core::{
 };
 
 use super::{AttachOptions, Collections};
-use crate::tables::{BLOB_FILES, FILES, STORE_FILES, VECTOR_STORES, blob_key, required};
+use crate::tables::{self, BLOB_FILES, FILES, STORE_FILES, VECTOR_STORES, blob_key};
 
 /// What a file is called and what it is for.
 #[derive(Clone, Copy, Debug)]
@@ -72,12 +72,12 @@ impl Collections {
         let file = self.new_file(new.filename, new.purpose, self.keep_bytes(source)?);
         let mut write = self.store.write()?;
         put_file(&mut *write, &file)?;
-        let (attached, _) = self.attach_in(&mut *write, store, file.id, options)?;
+        let attached = self.attach_within(&mut *write, store, &[(file.id, options)])?;
         along(&mut *write, &file)?;
+        let entry = tables::store_file(&*write, store, file.id)?;
         write.commit()?;
-        crash_point("ingest.after-attach");
-        self.queue.push((store, file.id), true);
-        Ok((file, attached))
+        self.begin(attached);
+        Ok((file, entry))
     }
 
     /// The bytes are on the disk before any row mentions them.
@@ -103,7 +103,7 @@ impl Collections {
     /// # Errors
     /// [`NotFound`](docent_core::ErrorKind::NotFound) when there is none.
     pub fn file(&self, id: FileId) -> Result<File> {
-        required(&FILES, &*self.store.read()?, &id, "file")
+        tables::file(&*self.store.read()?, id)
     }
 
     /// Every file, oldest first.
@@ -116,7 +116,7 @@ impl Collections {
     pub fn files_with(&self, hash: BlobHash) -> Result<Vec<File>> {
         let read = self.store.read()?;
         let ids = BLOB_FILES.all(&*read, &format!("{hash}/"))?;
-        ids.into_iter().map(|(_, id)| required(&FILES, &*read, &id, "file")).collect()
+        ids.into_iter().map(|(_, id)| tables::file(&*read, id)).collect()
     }
 
     /// The original bytes of the file `id`.

@@ -16,11 +16,12 @@ use docent_core::{
 };
 use docent_ingest::Prepared;
 
+use super::entries::put_entry;
 use super::queue::{Claim, JobKey};
 use super::{Collections, stops};
 use crate::embeddings;
 use crate::tables::{
-    CHUNKS, FILES, JOBS, LogEntry, STORE_FILES, VECTOR_STORES, chunks_of, log, log_ends, required,
+    self, CHUNKS, FILES, JOBS, LogEntry, STORE_FILES, VECTOR_STORES, chunks_of, log, log_ends,
 };
 
 /// Chunks embedded in one go: what a killed process loses at most.
@@ -113,6 +114,31 @@ impl Collections {
         Ok(outcome)
     }
 
+    /// Works on these files of `store` until each is done or worked on by another thread, or
+    /// `on_progress` says `Break`.
+    ///
+    /// # Errors
+    /// Of the store, or of the embedder.
+    pub fn process_files(
+        &self,
+        store: VectorStoreId,
+        files: &[FileId],
+        on_progress: &mut OnProgress<'_>,
+    ) -> Result<ProcessOutcome> {
+        let mut outcome = ProcessOutcome::default();
+        while let Some(claim) = files.iter().find_map(|file| self.queue.claim((store, *file))) {
+            let step = match claim.to_read {
+                true => self.read_file(claim, on_progress, &mut outcome)?,
+                false => self.embed_batch(claim, on_progress, &mut outcome)?,
+            };
+            if step.is_break() {
+                outcome.interrupted = true;
+                break;
+            }
+        }
+        Ok(outcome)
+    }
+
     fn read_file(
         &self,
         claim: Claim<'_>,
@@ -121,11 +147,12 @@ impl Collections {
     ) -> Result<ControlFlow<()>> {
         let key = claim.key;
         let read = self.store.read()?;
-        let Some(waiting) = STORE_FILES.get(&*read, &key)? else {
+        let waiting = STORE_FILES.get(&*read, &key)?;
+        let Some(waiting) = waiting.filter(|entry| entry.status == FileStatus::InProgress) else {
             claim.finish();
             return Ok(ControlFlow::Continue(()));
         };
-        let file = required(&FILES, &*read, &key.1, "file")?;
+        let file = tables::file(&*read, key.1)?;
         drop(read);
         if stops(on_progress, self.progress(key, &file.filename, IngestStage::Reading)) {
             return Ok(ControlFlow::Break(()));
@@ -153,12 +180,13 @@ impl Collections {
         Ok(flow(stops(on_progress, self.progress(key, &file.filename, stage))))
     }
 
-    /// The commit point: from here on the file's chunks exist. `None` if it was detached meanwhile.
+    /// The commit point: from here on the file's chunks exist. `None` if it was detached or called
+    /// off meanwhile.
     fn commit_chunks(&self, key: JobKey, prepared: Prepared) -> Result<Option<IngestStage>> {
         crash_point("ingest.before-chunks");
         let mut write = self.store.write()?;
         let Some(mut entry) = STORE_FILES.get(&*write, &key)? else { return Ok(None) };
-        if !entry.chunks.is_empty() {
+        if entry.status != FileStatus::InProgress || !entry.chunks.is_empty() {
             return Ok(None);
         }
         let mut ends = log_ends(&*write, key.0)?;
@@ -168,11 +196,12 @@ impl Collections {
         entry.chunks = ChunkRange { start, end };
         entry.pages = prepared.pages;
         entry.warnings = prepared.warnings;
+        entry.usage_bytes = prepared.chunks.iter().map(|chunk| chunk.text.len() as u64).sum();
         ends.next_chunk = end;
         for (id, chunk) in entry.chunks.iter().zip(prepared.chunks) {
             CHUNKS.put(&mut *write, &(key.0, id), &IndexedChunk { id, file: key.1, chunk })?;
         }
-        STORE_FILES.put(&mut *write, &key, &entry)?;
+        put_entry(&mut *write, &entry)?;
         let added = LogEntry::Added { file: key.1, chunks: entry.chunks };
         log(&mut *write, key.0, &mut ends, added)?;
         write.commit()?;
@@ -183,9 +212,12 @@ impl Collections {
     fn commit_failure(&self, key: JobKey, error: FileError) -> Result<Option<IngestStage>> {
         let mut write = self.store.write()?;
         let Some(mut entry) = STORE_FILES.get(&*write, &key)? else { return Ok(None) };
+        if entry.status != FileStatus::InProgress {
+            return Ok(None);
+        }
         entry.status = FileStatus::Failed;
         entry.last_error = Some(error.clone());
-        STORE_FILES.put(&mut *write, &key, &entry)?;
+        put_entry(&mut *write, &entry)?;
         JOBS.delete(&mut *write, &key)?;
         write.commit()?;
         Ok(Some(IngestStage::Failed(error)))
@@ -226,8 +258,8 @@ impl Collections {
         let done = |part: &Part<'_>| {
             refusal.is_some() || part.gone || part.entry.embedded == part.entry.chunks.len()
         };
-        let (done, _waiting): (Vec<_>, Vec<_>) = parts.into_iter().partition(done);
-        self.complete(done.iter().map(|part| part.claim.key), refusal.as_deref())?;
+        let (mut done, _waiting): (Vec<_>, Vec<_>) = parts.into_iter().partition(done);
+        self.complete(&mut done, refusal.as_deref())?;
         for part in done {
             outcome.completed += usize::from(!part.gone);
             let stage = self.progress(part.claim.key, &part.filename, IngestStage::Completed);
@@ -246,8 +278,7 @@ impl Collections {
         let mut next = Some(first);
         while let Some(claim) = next {
             match STORE_FILES.get(&*read, &claim.key)? {
-                None => claim.finish(),
-                Some(entry) => {
+                Some(entry) if entry.status != FileStatus::Cancelled => {
                     let start = entry.chunks.start.0 + entry.embedded;
                     let end = entry.chunks.end.0.min(start + room as u64);
                     let range = ChunkRange { start: ChunkId(start), end: ChunkId(end) };
@@ -264,6 +295,7 @@ impl Collections {
                     let filename = file.map(|file| file.filename).unwrap_or_default();
                     parts.push(Part { claim, entry, chunks, filename, gone: false });
                 }
+                _ => claim.finish(),
             }
             // A part without chunks costs no room; the bound keeps the transaction small.
             let full = room == 0 || parts.len() >= BATCH;
@@ -297,8 +329,10 @@ impl Collections {
         }
         let mut ends = log_ends(&*write, store)?;
         for part in parts {
-            // It may have been detached while its texts were embedded.
-            let Some(entry) = STORE_FILES.get(&*write, &part.claim.key)? else {
+            // It may have been detached or called off while its texts were embedded, and even be
+            // back with other chunks.
+            let entry = STORE_FILES.get(&*write, &part.claim.key)?;
+            let Some(entry) = entry.filter(|entry| entry.chunks == part.entry.chunks) else {
                 part.gone = true;
                 continue;
             };
@@ -307,7 +341,7 @@ impl Collections {
             };
             let chunks = ChunkRange { start: first.id, end: ChunkId(last.id.0 + 1) };
             part.entry = VectorStoreFile { embedded: entry.embedded + chunks.len(), ..entry };
-            STORE_FILES.put(&mut *write, &part.claim.key, &part.entry)?;
+            put_entry(&mut *write, &part.entry)?;
             let embedded = LogEntry::Embedded { file: part.claim.key.1, chunks };
             log(&mut *write, store, &mut ends, embedded)?;
         }
@@ -318,7 +352,7 @@ impl Collections {
 
     /// Binds the store to the embedder by its first vectors.
     fn pin(&self, write: &mut dyn Write, id: VectorStoreId, embedder: &dyn Embedder) -> Result<()> {
-        let mut vector_store = required(&VECTOR_STORES, &*write, &id, "vector store")?;
+        let mut vector_store = tables::vector_store(&*write, id)?;
         self.embedder_for(&vector_store).map_err(Error::conflict)?;
         if vector_store.embedder.is_none() {
             vector_store.embedder = Some(embedder.spec().fingerprint.clone());
@@ -328,19 +362,19 @@ impl Collections {
     }
 
     /// Marks files as done; `no_vectors` says why they are found by words alone, if they are.
-    fn complete(
-        &self,
-        files: impl ExactSizeIterator<Item = JobKey>,
-        no_vectors: Option<&str>,
-    ) -> Result<()> {
-        if files.len() == 0 {
+    fn complete(&self, parts: &mut [Part<'_>], no_vectors: Option<&str>) -> Result<()> {
+        if parts.iter().all(|part| part.gone) {
             return Ok(());
         }
         crash_point("ingest.before-completed");
         let mut write = self.store.write()?;
-        for key in files {
-            JOBS.delete(&mut *write, &key)?;
-            let Some(mut entry) = STORE_FILES.get(&*write, &key)? else { continue };
+        for part in parts {
+            let entry = STORE_FILES.get(&*write, &part.claim.key)?;
+            let Some(mut entry) = entry.filter(|entry| entry.chunks == part.entry.chunks) else {
+                part.gone = true;
+                continue;
+            };
+            JOBS.delete(&mut *write, &part.claim.key)?;
             entry.status = FileStatus::Completed;
             entry.warnings.retain(|warning| !warning.message.starts_with(NO_VECTORS));
             if let Some(reason) = no_vectors
@@ -349,7 +383,7 @@ impl Collections {
                 let message = format!("{NO_VECTORS}{reason}");
                 entry.warnings.push(Warning { page: None, message });
             }
-            STORE_FILES.put(&mut *write, &key, &entry)?;
+            put_entry(&mut *write, &entry)?;
         }
         write.commit()
     }
@@ -367,7 +401,7 @@ struct Part<'a> {
     entry: VectorStoreFile,
     chunks: Vec<IndexedChunk>,
     filename: String,
-    /// It was detached meanwhile.
+    /// It was detached or called off meanwhile.
     gone: bool,
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Claim<'a> {
     queue: &'a Queue,
     pub(super) key: JobKey,
     /// Whether it waits to be read, else to be embedded.
-    to_read: bool,
+    pub(super) to_read: bool,
     done: bool,
 }
 
@@ -76,6 +76,15 @@ impl Queue {
     pub(super) fn len(&self) -> usize {
         let waiting = self.lock();
         waiting.to_read.len() + waiting.to_embed.len()
+    }
+
+    /// This file, if it waits.
+    pub(super) fn claim(&self, key: JobKey) -> Option<Claim<'_>> {
+        let mut waiting = self.lock();
+        let to_read = waiting.to_read.remove(&key);
+        let waits = to_read || waiting.to_embed.remove(&key);
+        // Not `then_some`: a claim that is made and dropped waits.
+        waits.then(|| Claim { queue: self, key, to_read, done: false })
     }
 
     /// The oldest file that waits to be read.

@@ -18,7 +18,7 @@ use crate::follower::Follower;
 use crate::fusion::{self, Candidate, List};
 use crate::language;
 use crate::overlap::Given;
-use crate::tables::{CHUNKS, FILES, STORE_FILES, VECTOR_STORES, required, within};
+use crate::tables::{self, CHUNKS, FILES, STORE_FILES, within};
 
 pub use trace::{CandidateTrace, ListPlace, StageTime, Trace};
 
@@ -98,6 +98,34 @@ struct Found {
 }
 
 impl Collections {
+    /// The best passages for any of `queries` in `stores`: each passage once, by its best score.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn search_any(
+        &self,
+        stores: &[VectorStoreId],
+        queries: &[&str],
+        options: &SearchOptions,
+    ) -> Result<Vec<SearchHit>> {
+        let mut best: Vec<SearchHit> = vec![];
+        for query in queries {
+            for hit in self.search(stores, query, options)?.hits {
+                let same = |other: &&mut SearchHit| {
+                    (other.vector_store, other.chunk.id) == (hit.vector_store, hit.chunk.id)
+                };
+                match best.iter_mut().find(same) {
+                    Some(known) => known.score = known.score.max(hit.score),
+                    None => best.push(hit),
+                }
+            }
+        }
+        // Stable: among equals the first query's come first.
+        best.sort_by(|a, b| b.score.total_cmp(&a.score));
+        best.truncate(options.limit);
+        Ok(best)
+    }
+
     /// The best passages for `query` in `stores`.
     ///
     /// Vectors take part where there are some, of the embedder that is set up, for a query in a
@@ -105,7 +133,8 @@ impl Collections {
     /// committed are found by their words at once, before they have vectors.
     ///
     /// # Errors
-    /// [`NotFound`](docent_core::ErrorKind::NotFound) when a store is not there; a model's error.
+    /// [`NotFound`](docent_core::ErrorKind::NotFound) when a store is not there,
+    /// [`Invalid`](docent_core::ErrorKind::Invalid) when one has expired; a model's error.
     pub fn search(
         &self,
         stores: &[VectorStoreId],
@@ -154,20 +183,32 @@ impl Collections {
         let mut ids = stores.to_vec();
         ids.sort_unstable();
         ids.dedup();
-        let mut searched = vec![];
+        let mut vector_stores = vec![];
         for id in ids {
-            let vector_store = required(&VECTOR_STORES, &*read, &id, "vector store")?;
+            let vector_store = tables::vector_store(&*read, id)?;
+            if vector_store.is_expired(self.clock.now()) {
+                return Err(Error::invalid(format!(
+                    "vector store {id} has expired; update it or add a file to use it again"
+                )));
+            }
+            vector_stores.push(vector_store);
+        }
+        let mut searched = vec![];
+        for vector_store in &vector_stores {
+            let id = vector_store.id;
             let collection = self.collection(id)?;
             let allow = match &options.filter {
                 None => None,
                 Some(filter) => Some(allowed(&*read, id, filter)?),
             };
-            let by_vectors = self.uses_vectors(&vector_store, &collection, query, trace);
+            let by_vectors = self.uses_vectors(vector_store, &collection, query, trace);
             if by_vectors {
                 note_missing_vectors(&collection, trace);
             }
             searched.push(Searched { collection, allow, by_vectors });
         }
+        drop(read);
+        self.note_use(&vector_stores);
         Ok(searched)
     }
 

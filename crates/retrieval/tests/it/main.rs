@@ -3,4 +3,5 @@
 mod collections;
 mod history;
 mod indexes;
+mod stores;
 mod support;

@@ -26,6 +26,7 @@ pub(crate) struct Library {
     embeds: Embeds,
     embedded: Arc<AtomicUsize>,
     ids: Arc<SequentialIds>,
+    pub(crate) clock: Arc<ManualClock>,
     directory: tempfile::TempDir,
     pub(crate) options: CollectionsOptions,
 }
@@ -38,6 +39,7 @@ impl Library {
             embeds,
             embedded: Arc::default(),
             ids: Arc::default(),
+            clock: Arc::default(),
             directory: tempfile::tempdir().unwrap(),
             options: CollectionsOptions::default(),
         }
@@ -62,7 +64,7 @@ impl Library {
             ingestor: Ingestor::new(Arc::new(ThreadGuard::new()), Limits::default()),
             embedder,
             reranker: None,
-            clock: Arc::new(ManualClock::default()),
+            clock: Arc::clone(&self.clock) as _,
             ids: Arc::clone(&self.ids) as _,
             indexes: self.indexes(),
             options: self.options.clone(),
