@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and the help for it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     #[command(subcommand)]
     Models(Models),
+    Serve(Serve),
     /// Reads documents for another docent; see `docent_ingest::ProcessGuard`.
     #[command(name = "__extract", hide = true)]
     Extract,
@@ -210,6 +212,24 @@ pub(crate) enum Models {
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
+}
+
+/// Serve the Assistants API to programs written for OpenAI's clients
+///
+/// Point a client at it with base_url="http://127.0.0.1:8080/v1". Set DOCENT_API_KEY to ask
+/// clients for a key (several, separated by commas); without one only this machine is listened to.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent serve
+  docent serve --listen 127.0.0.1:9000 --library ./library --config docent.toml
+  DOCENT_API_KEY=sk-local-... docent serve --listen 0.0.0.0:8080
+
+Ctrl-C stops it: answers are finished, and runs that go on are taken up at the next start.")]
+pub(crate) struct Serve {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod ls;
 mod models;
 mod rm;
 mod search;
+mod serve;
 
 mod console;
 mod documents;
@@ -54,6 +55,7 @@ fn run(cli: &Cli, console: &Console) -> Result<Outcome> {
         Command::Rm(args) => rm::run(args, &begin(cli, console)?),
         Command::Doctor(args) => doctor::run(args, &begin(cli, console)?),
         Command::Models(command) => models::run(command, &begin(cli, console)?),
+        Command::Serve(args) => serve::run(args, &begin(cli, console)?),
         Command::Extract => extract(),
     }
 }

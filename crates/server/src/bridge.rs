@@ -99,6 +99,8 @@ impl App {
         begin: impl FnOnce(&Engine) -> Result<(Vec<Frame>, RunStream), ApiError> + Send + 'static,
     ) -> Result<Response, ApiError> {
         let (first, events) = self.call(begin).await?;
+        // Files may have come with the messages.
+        self.ingest().wake();
         let (sender, frames) = mpsc::channel(EVENTS_AHEAD);
         self.threads().spawn("docent-stream", move || follow(first, events, include, &sender))?;
         let headers =
@@ -127,6 +129,7 @@ impl App {
 
     /// Parks every run, which ends their streams.
     pub(crate) async fn park(&self) {
+        self.ingest().stop();
         let parked = self.call(|engine| {
             engine.shutdown();
             Ok(())

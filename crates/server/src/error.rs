@@ -62,9 +62,14 @@ impl ApiError {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
+        let about = |refused: Self| Self {
+            param: error.param().map(str::to_owned),
+            code: error.code(),
+            ..refused
+        };
         match error.kind() {
-            ErrorKind::NotFound => Self::not_found(error.message()),
-            ErrorKind::Invalid | ErrorKind::Conflict => Self::invalid(error.message()),
+            ErrorKind::NotFound => about(Self::not_found(error.message())),
+            ErrorKind::Invalid | ErrorKind::Conflict => about(Self::invalid(error.message())),
             ErrorKind::Overloaded => Self {
                 kind: "rate_limit_exceeded",
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, error.message())

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use docent_core::{AssistantId, FileId, MessageId, RunId, StepId, ThreadId, VectorStoreId};
+use docent_core::{
+    AssistantId, BatchId, FileId, MessageId, RunId, StepId, ThreadId, VectorStoreId,
+};
 
 use crate::error::ApiError;
 use crate::wire::Field;
@@ -36,6 +38,7 @@ api_id! {
     RunId: "run", "run";
     StepId: "step", "run step";
     VectorStoreId: "vs", "vector store";
+    BatchId: "vsfb", "file batch";
 }
 
 impl ApiId for FileId {

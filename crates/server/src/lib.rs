@@ -27,6 +27,7 @@ mod server;
 
 mod app;
 mod bridge;
+mod ingest;
 mod keys;
 
 mod error;

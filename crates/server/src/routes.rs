@@ -6,7 +6,9 @@ mod messages;
 mod models;
 mod runs;
 mod steps;
+mod store_files;
 mod threads;
+mod vector_stores;
 
 use std::time::Instant;
 
@@ -58,8 +60,12 @@ fn v1() -> Router<App> {
             get(threads::retrieve).post(threads::update).delete(threads::delete),
         )
         .route("/threads/{thread_id}/messages", get(messages::list).post(messages::create))
-        .route("/threads/{thread_id}/messages/{message_id}", get(messages::retrieve))
+        .route(
+            "/threads/{thread_id}/messages/{message_id}",
+            get(messages::retrieve).post(messages::update).delete(messages::delete),
+        )
         .merge(run_routes())
+        .merge(vector_store_routes())
         .route("/files", get(files::list).post(files::create))
         .route("/files/{file_id}", get(files::retrieve).delete(files::delete))
         .route("/files/{file_id}/content", get(files::content))
@@ -68,11 +74,33 @@ fn v1() -> Router<App> {
 fn run_routes() -> Router<App> {
     Router::new()
         .route("/threads/{thread_id}/runs", get(runs::list).post(runs::create))
-        .route("/threads/{thread_id}/runs/{run_id}", get(runs::retrieve))
+        .route("/threads/{thread_id}/runs/{run_id}", get(runs::retrieve).post(runs::update))
         .route("/threads/{thread_id}/runs/{run_id}/cancel", post(runs::cancel))
         .route("/threads/{thread_id}/runs/{run_id}/submit_tool_outputs", post(runs::submit))
         .route("/threads/{thread_id}/runs/{run_id}/steps", get(steps::list))
         .route("/threads/{thread_id}/runs/{run_id}/steps/{step_id}", get(steps::retrieve))
+}
+
+fn vector_store_routes() -> Router<App> {
+    const STORE: &str = "/vector_stores/{vector_store_id}";
+    let below = |path: &str| format!("{STORE}{path}");
+    Router::new()
+        .route("/vector_stores", get(vector_stores::list).post(vector_stores::create))
+        .route(
+            STORE,
+            get(vector_stores::retrieve).post(vector_stores::update).delete(vector_stores::delete),
+        )
+        .route(&below("/search"), post(vector_stores::search))
+        .route(&below("/files"), get(store_files::list).post(store_files::create))
+        .route(
+            &below("/files/{file_id}"),
+            get(store_files::retrieve).post(store_files::update).delete(store_files::delete),
+        )
+        .route(&below("/files/{file_id}/content"), get(store_files::content))
+        .route(&below("/file_batches"), post(store_files::create_batch))
+        .route(&below("/file_batches/{batch_id}"), get(store_files::retrieve_batch))
+        .route(&below("/file_batches/{batch_id}/cancel"), post(store_files::cancel_batch))
+        .route(&below("/file_batches/{batch_id}/files"), get(store_files::batch_files))
 }
 
 async fn health() -> Json<Value> {
@@ -87,6 +115,9 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     let message = format!("Not allowed to {method} on {}.", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).code("method_not_supported")
 }
+
+/// How long clients that poll wait until they ask again.
+const POLL_AFTER_MS: (HeaderName, &str) = (HeaderName::from_static("openai-poll-after-ms"), "100");
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");

@@ -85,7 +85,7 @@ impl Server {
             bound.map_err(|source| begin_error(&format!("cannot listen on {listen}"), source))?;
         let address = listener.local_addr()?;
         let (sender, stop) = watch::channel(false);
-        let app = App::new(engine, keys);
+        let app = App::new(engine, keys)?;
         Ok(Self {
             runtime,
             listener,

@@ -13,18 +13,25 @@ mod message;
 mod metadata;
 mod model;
 mod run;
+mod search;
 mod sse;
 mod step;
 mod thread;
 mod tools;
+mod vector_store;
 
 pub(crate) use assistant::{assistant, read_assistant_change, read_new_assistant};
 pub(crate) use fields::{Field, Given, Object};
 pub(crate) use file::{file, read_purpose};
 pub(crate) use list::{Query, deleted, listed, window};
-pub(crate) use message::{message, read_message};
+pub(crate) use message::{message, read_attached_metadata, read_message};
 pub(crate) use model::model;
 pub(crate) use run::{NewThreadAndRun, read_new_run, read_new_thread_and_run, read_outputs, run};
+pub(crate) use search::{NewSearch, read_search};
 pub(crate) use sse::{Frame, error_frame, frames, thread_created};
 pub(crate) use step::{Include, step};
 pub(crate) use thread::{read_new_thread, read_thread_change, thread};
+pub(crate) use vector_store::{
+    batch, file_content, found, read_attributes_change, read_batch, read_entry,
+    read_new_vector_store, read_status, read_vector_store_change, store_file, vector_store,
+};

@@ -27,7 +27,9 @@ pub(crate) async fn create(State(app): State<App>, body: Object) -> Answer {
         check_resources(engine, files, stores)?;
         Ok(engine.create_assistant(new)?)
     });
-    Ok(Json(wire::assistant(&made.await?)))
+    let made = made.await?;
+    app.ingest().wake();
+    Ok(Json(wire::assistant(&made)))
 }
 
 pub(crate) async fn retrieve(State(app): State<App>, path: PathIds) -> Answer {

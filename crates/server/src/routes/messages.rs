@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use docent_core::{Message, MessageId, RunId, ThreadId};
-use docent_engine::{Engine, PageRequest};
+use docent_engine::Engine;
 
 use super::{Answer, missing, threads};
 use crate::app::App;
@@ -21,9 +21,7 @@ pub(crate) async fn list(State(app): State<App>, path: PathIds, mut query: Query
     query.finish()?;
     let page = app.call(move |engine| {
         let Some(run) = run else { return Ok(engine.messages(thread, &page)?) };
-        let mut messages = engine.messages(thread, &PageRequest::all())?.data;
-        messages.retain(|message| message.run == Some(run));
-        wire::window(messages, &page, |message| message.id)
+        Ok(engine.messages_of_run(thread, run, &page)?)
     });
     Ok(Json(wire::listed(&page.await?, wire::message)))
 }
@@ -32,6 +30,7 @@ pub(crate) async fn create(State(app): State<App>, path: PathIds, body: Object) 
     let thread: ThreadId = path.id(threads::ID)?;
     let new = wire::read_message(body)?;
     let made = app.call(move |engine| Ok(engine.add_message(thread, new)?)).await?;
+    app.ingest().wake();
     Ok(Json(wire::message(&made)))
 }
 
@@ -39,6 +38,27 @@ pub(crate) async fn retrieve(State(app): State<App>, path: PathIds) -> Answer {
     let (thread, id): (ThreadId, MessageId) = (path.id(threads::ID)?, path.id(ID)?);
     let found = app.call(move |engine| message_in(engine, thread, id)).await?;
     Ok(Json(wire::message(&found)))
+}
+
+pub(crate) async fn update(State(app): State<App>, path: PathIds, body: Object) -> Answer {
+    let (thread, id): (ThreadId, MessageId) = (path.id(threads::ID)?, path.id(ID)?);
+    let metadata = wire::read_attached_metadata(body)?;
+    let changed = app.call(move |engine| {
+        let message = message_in(engine, thread, id)?;
+        let Some(metadata) = metadata else { return Ok(message) };
+        Ok(engine.update_message(id, metadata)?)
+    });
+    Ok(Json(wire::message(&changed.await?)))
+}
+
+pub(crate) async fn delete(State(app): State<App>, path: PathIds) -> Answer {
+    let (thread, id): (ThreadId, MessageId) = (path.id(threads::ID)?, path.id(ID)?);
+    let deleted = app.call(move |engine| {
+        message_in(engine, thread, id)?;
+        Ok(engine.delete_message(id)?)
+    });
+    deleted.await?;
+    Ok(Json(wire::deleted(id, "thread.message.deleted")))
 }
 
 /// The message `id`, which must be in `thread`.

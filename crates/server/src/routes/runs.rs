@@ -2,13 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderName;
 use axum::response::{IntoResponse, Response};
 use docent_core::{AssistantTool, Run, RunId, ThreadId};
 use docent_engine::{Engine, NewRun};
 use serde_json::Value;
 
-use super::{Answer, check_model, check_resources, missing, threads};
+use super::{Answer, POLL_AFTER_MS, check_model, check_resources, missing, threads};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::ids::ApiId;
@@ -16,9 +15,6 @@ use crate::request::PathIds;
 use crate::wire::{self, Include, Object, Query};
 
 pub(super) const ID: &str = "run_id";
-
-/// How long clients that poll wait until they ask again.
-const POLL_AFTER_MS: (HeaderName, &str) = (HeaderName::from_static("openai-poll-after-ms"), "100");
 
 pub(crate) async fn list(State(app): State<App>, path: PathIds, mut query: Query) -> Answer {
     let thread: ThreadId = path.id(threads::ID)?;
@@ -49,7 +45,9 @@ pub(crate) async fn create(
         check_run(engine, &new)?;
         Ok(engine.create_run(thread, new)?)
     });
-    Ok(polled(wire::run(&made.await?)))
+    let made = made.await?;
+    app.ingest().wake();
+    Ok(polled(wire::run(&made)))
 }
 
 pub(crate) async fn create_with_thread(
@@ -79,13 +77,26 @@ pub(crate) async fn create_with_thread(
         let (thread, run) = make_thread(engine)?;
         Ok(engine.create_run(thread.id, run)?)
     });
-    Ok(polled(wire::run(&made.await?)))
+    let made = made.await?;
+    app.ingest().wake();
+    Ok(polled(wire::run(&made)))
 }
 
 pub(crate) async fn retrieve(State(app): State<App>, path: PathIds) -> Result<Response, ApiError> {
     let (thread, id): (ThreadId, RunId) = (path.id(threads::ID)?, path.id(ID)?);
     let found = app.call(move |engine| run_of(engine, thread, id)).await?;
     Ok(polled(wire::run(&found)))
+}
+
+pub(crate) async fn update(State(app): State<App>, path: PathIds, body: Object) -> Answer {
+    let (thread, id): (ThreadId, RunId) = (path.id(threads::ID)?, path.id(ID)?);
+    let metadata = wire::read_attached_metadata(body)?;
+    let changed = app.call(move |engine| {
+        let run = run_of(engine, thread, id)?;
+        let Some(metadata) = metadata else { return Ok(run) };
+        Ok(engine.update_run(id, metadata)?)
+    });
+    Ok(Json(wire::run(&changed.await?)))
 }
 
 pub(crate) async fn cancel(

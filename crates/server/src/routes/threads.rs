@@ -19,7 +19,9 @@ pub(crate) async fn create(State(app): State<App>, body: Object) -> Answer {
         check_resources(engine, files, stores)?;
         Ok(engine.create_thread(new)?)
     });
-    Ok(Json(wire::thread(&made.await?)))
+    let made = made.await?;
+    app.ingest().wake();
+    Ok(Json(wire::thread(&made)))
 }
 
 pub(crate) async fn retrieve(State(app): State<App>, path: PathIds) -> Answer {

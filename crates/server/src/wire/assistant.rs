@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::fields::{Field, Given, Object};
 use super::format::{EFFORTS, number, read_response_format, response_format};
 use super::metadata;
-use super::tools::{ResourcesChange, read_resources, read_tools, tool_resources, tools};
+use super::tools::{Helper, ResourcesChange, read_resources, read_tools, tool_resources, tools};
 use crate::error::ApiError;
 
 const MOST_TOOLS: usize = 128;
@@ -72,17 +72,16 @@ impl AssistantChange {
     }
 
     fn into_new(self, model: String) -> NewAssistant {
+        let resources = self.tool_resources.value().map(ResourcesChange::into_new);
+        let (tool_resources, new_vector_store) = resources.unwrap_or_default();
         NewAssistant {
             model,
             name: self.name.value(),
             description: self.description.value(),
             instructions: self.instructions.value(),
             tools: self.tools.value().unwrap_or_default(),
-            tool_resources: self
-                .tool_resources
-                .value()
-                .map(ResourcesChange::into_new)
-                .unwrap_or_default(),
+            tool_resources,
+            new_vector_store,
             metadata: self.metadata.value().unwrap_or_default(),
             temperature: self.temperature.value(),
             top_p: self.top_p.value(),
@@ -95,18 +94,22 @@ impl AssistantChange {
 /// Reads what an assistant is to be made from.
 pub(crate) fn read_new_assistant(mut body: Object) -> Result<NewAssistant, ApiError> {
     let model = body.required("model", Field::string)?;
-    Ok(read_assistant_change(body)?.into_new(model))
+    Ok(read_change(body, Helper::Allowed)?.into_new(model))
 }
 
 /// Reads what is to change about an assistant.
-pub(crate) fn read_assistant_change(mut body: Object) -> Result<AssistantChange, ApiError> {
+pub(crate) fn read_assistant_change(body: Object) -> Result<AssistantChange, ApiError> {
+    read_change(body, Helper::Refused)
+}
+
+fn read_change(mut body: Object, helper: Helper) -> Result<AssistantChange, ApiError> {
     let change = AssistantChange {
         model: body.optional("model", Field::string)?,
         name: body.given_as("name", |field| field.string_up_to(256))?,
         description: body.given_as("description", |field| field.string_up_to(512))?,
         instructions: body.given_as("instructions", |field| field.string_up_to(256_000))?,
         tools: body.given_as("tools", |field| read_tools(field, MOST_TOOLS))?,
-        tool_resources: read_resources(&mut body)?,
+        tool_resources: read_resources(&mut body, helper)?,
         metadata: body.given_as("metadata", metadata::read)?,
         temperature: body.given_as("temperature", |field| field.decimal(0.0, 2.0))?,
         top_p: body.given_as("top_p", |field| field.decimal(0.0, 1.0))?,

@@ -1,15 +1,16 @@
 //! Messages.
 
 use docent_core::{
-    Annotation, AnnotationTarget, Attachment, AttachmentTool, Content, Message, MessageIncomplete,
-    MessageRole, MessageStatus,
+    Annotation, AnnotationTarget, Attachment, AttachmentTool, Content, FileId, Message,
+    MessageIncomplete, MessageRole, MessageStatus, Metadata,
 };
 use docent_engine::NewMessage;
 use serde_json::{Value, json};
 
-use super::fields::{Field, Object, check_length};
+use super::fields::{Field, Given, Object, check_length};
 use super::metadata;
 use crate::error::ApiError;
+use crate::ids;
 
 const LONGEST_TEXT: usize = 256_000;
 
@@ -111,18 +112,34 @@ pub(crate) fn read_message(mut body: Object) -> Result<NewMessage, ApiError> {
     };
     let content = body.required("content", read_content)?;
     let metadata = body.optional("metadata", metadata::read)?.unwrap_or_default();
-    body.optional("attachments", read_attachments)?;
+    let attachments = body.optional("attachments", read_attachments)?.unwrap_or_default();
     body.finish()?;
-    Ok(NewMessage { role, content, attachments: Vec::new(), metadata })
+    Ok(NewMessage { role, content, attachments, metadata })
 }
 
-/// Reads attachments, of which there may be none yet.
-fn read_attachments(field: Field) -> Result<(), ApiError> {
-    let refusal = field.refuse(
-        "attachments are not supported; put the file in a vector store that the thread or the \
-         assistant names in tool_resources.",
-    );
-    if field.array()?.is_empty() { Ok(()) } else { Err(refusal) }
+fn read_attachments(field: Field) -> Result<Vec<Attachment>, ApiError> {
+    field.array()?.into_iter().map(read_attachment).collect()
+}
+
+fn read_attachment(field: Field) -> Result<Attachment, ApiError> {
+    let mut object = field.object()?;
+    let file = object.required("file_id", ids::field::<FileId>)?;
+    let tools = object.required("tools", |field| {
+        field.nonempty_array_up_to(2)?.into_iter().map(read_attachment_tool).collect()
+    })?;
+    object.finish()?;
+    Ok(Attachment { file, tools })
+}
+
+fn read_attachment_tool(field: Field) -> Result<AttachmentTool, ApiError> {
+    let mut object = field.object()?;
+    let known = ["code_interpreter", "file_search"];
+    let tool = match object.required("type", |field| field.word(&known))? {
+        "file_search" => AttachmentTool::FileSearch,
+        _ => AttachmentTool::CodeInterpreter,
+    };
+    object.finish()?;
+    Ok(tool)
 }
 
 fn read_content(field: Field) -> Result<Vec<Content>, ApiError> {
@@ -159,4 +176,15 @@ fn read_part(field: Field) -> Result<Content, ApiError> {
     let text = object.required("text", |field| field.string_up_to(LONGEST_TEXT))?;
     object.finish()?;
     Ok(Content::text(text))
+}
+
+/// Reads what is to change about a message or a run: its metadata, if anything.
+pub(crate) fn read_attached_metadata(mut body: Object) -> Result<Option<Metadata>, ApiError> {
+    let metadata = body.given_as("metadata", metadata::read)?;
+    body.finish()?;
+    Ok(match metadata {
+        Given::Absent => None,
+        Given::Null => Some(Metadata::new()),
+        Given::Value(metadata) => Some(metadata),
+    })
 }

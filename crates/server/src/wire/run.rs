@@ -13,7 +13,7 @@ use super::format::{number, read_response_format, response_format};
 use super::message::read_message;
 use super::metadata;
 use super::thread::read_new_thread;
-use super::tools::{ResourcesChange, read_resources, read_tools, tools};
+use super::tools::{Helper, read_resources, read_tools, tools};
 use crate::error::ApiError;
 use crate::ids;
 
@@ -148,8 +148,8 @@ pub(crate) fn read_new_thread_and_run(mut body: Object) -> Result<NewThreadAndRu
     let assistant = body.required("assistant_id", ids::field::<AssistantId>)?;
     let thread = body.optional("thread", |field| read_new_thread(field.object()?))?;
     let mut run = NewRun::new(assistant);
-    let resources = read_resources(&mut body)?.value();
-    run.tool_resources = resources.map(ResourcesChange::into_new);
+    let resources = read_resources(&mut body, Helper::Refused)?.value();
+    run.tool_resources = resources.map(|resources| resources.into_new().0);
     let streamed = read_overrides(&mut body, &mut run)?;
     body.finish()?;
     Ok(NewThreadAndRun { thread: thread.unwrap_or_default(), run, streamed })

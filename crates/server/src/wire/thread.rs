@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::fields::{Given, Object};
 use super::message::read_message;
 use super::metadata;
-use super::tools::{ResourcesChange, read_resources, tool_resources};
+use super::tools::{Helper, ResourcesChange, read_resources, tool_resources};
 use crate::error::ApiError;
 
 /// A thread cannot begin with more messages than it may have.
@@ -30,11 +30,13 @@ pub(crate) fn read_new_thread(mut body: Object) -> Result<NewThread, ApiError> {
         let items = field.array_up_to(MOST_MESSAGES)?.into_iter();
         items.map(|item| read_message(item.object()?)).collect::<Result<Vec<_>, _>>()
     })?;
-    let change = read_thread_change(body)?;
+    let change = read_change(body, Helper::Allowed)?;
     let resources = change.tool_resources.value().map(ResourcesChange::into_new);
+    let (tool_resources, new_vector_store) = resources.unwrap_or_default();
     Ok(NewThread {
         messages: messages.unwrap_or_default(),
-        tool_resources: resources.unwrap_or_default(),
+        tool_resources,
+        new_vector_store,
         metadata: change.metadata.value().unwrap_or_default(),
     })
 }
@@ -59,9 +61,13 @@ impl ThreadChange {
 }
 
 /// Reads what is to change about a thread.
-pub(crate) fn read_thread_change(mut body: Object) -> Result<ThreadChange, ApiError> {
+pub(crate) fn read_thread_change(body: Object) -> Result<ThreadChange, ApiError> {
+    read_change(body, Helper::Refused)
+}
+
+fn read_change(mut body: Object, helper: Helper) -> Result<ThreadChange, ApiError> {
     let change = ThreadChange {
-        tool_resources: read_resources(&mut body)?,
+        tool_resources: read_resources(&mut body, helper)?,
         metadata: body.given_as("metadata", metadata::read)?,
     };
     body.finish()?;

@@ -3,10 +3,12 @@
 use docent_core::{
     AssistantTool, FileId, FileSearchOptions, FunctionTool, ToolResources, ToolSpec, VectorStoreId,
 };
+use docent_engine::retrieval::NewVectorStore;
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, Object};
 use super::format::number;
+use super::vector_store::read_helper;
 use crate::error::ApiError;
 use crate::ids;
 
@@ -130,19 +132,30 @@ pub(super) fn tool_resources(resources: &ToolResources) -> Value {
 pub(crate) struct ResourcesChange {
     code_files: Option<Vec<FileId>>,
     vector_stores: Option<Vec<VectorStoreId>>,
+    new_vector_store: Option<NewVectorStore>,
+}
+
+/// Whether resources may ask for a vector store to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Helper {
+    /// They may, as something is being made itself.
+    Allowed,
+    /// They name what there is.
+    Refused,
 }
 
 impl ResourcesChange {
     /// Puts what was said over what there is; a tool nothing was said of stays.
     pub(crate) fn apply(self, resources: &mut ToolResources) {
-        let Self { code_files, vector_stores } = self;
+        let Self { code_files, vector_stores, .. } = self;
         resources.code_files = code_files.or(resources.code_files.take());
         resources.vector_stores = vector_stores.or(resources.vector_stores.take());
     }
 
-    /// As the resources of something new.
-    pub(crate) fn into_new(self) -> ToolResources {
-        ToolResources { code_files: self.code_files, vector_stores: self.vector_stores }
+    /// As the resources of something new, and the vector store to be made for it.
+    pub(super) fn into_new(self) -> (ToolResources, Option<NewVectorStore>) {
+        let Self { code_files, vector_stores, new_vector_store } = self;
+        (ToolResources { code_files, vector_stores }, new_vector_store)
     }
 
     /// The files that are named, to be looked for.
@@ -157,30 +170,52 @@ impl ResourcesChange {
 }
 
 /// Reads `tool_resources`, if the object has them.
-pub(super) fn read_resources(object: &mut Object) -> Result<Given<ResourcesChange>, ApiError> {
+pub(super) fn read_resources(
+    object: &mut Object,
+    helper: Helper,
+) -> Result<Given<ResourcesChange>, ApiError> {
     object.given_as("tool_resources", |field| {
         let mut object = field.object()?;
-        let code_files = object.optional("code_interpreter", |field| {
-            read_ids(field, "file_ids", 20, ids::field::<FileId>)
-        })?;
-        let vector_stores = object.optional("file_search", |field| {
-            read_ids(field, "vector_store_ids", 1, ids::field::<VectorStoreId>)
-        })?;
+        let mut change = ResourcesChange::default();
+        if let Some(field) = object.take("code_interpreter") {
+            let mut object = field.object()?;
+            let files = read_ids(&mut object, "file_ids", 20, ids::field::<FileId>)?;
+            object.finish()?;
+            change.code_files = Some(files.unwrap_or_default());
+        }
+        if let Some(field) = object.take("file_search") {
+            read_searched(field.object()?, helper, &mut change)?;
+        }
         object.finish()?;
-        Ok(ResourcesChange { code_files, vector_stores })
+        Ok(change)
     })
 }
 
+fn read_searched(
+    mut object: Object,
+    helper: Helper,
+    change: &mut ResourcesChange,
+) -> Result<(), ApiError> {
+    let stores = read_ids(&mut object, "vector_store_ids", 1, ids::field::<VectorStoreId>)?;
+    if helper == Helper::Allowed {
+        change.new_vector_store = object.optional("vector_stores", read_helper)?.flatten();
+    }
+    object.finish()?;
+    // The engine refuses both together, and makes the list from the helper.
+    change.vector_stores = match (&change.new_vector_store, stores) {
+        (Some(_), None) => None,
+        (_, stores) => Some(stores.unwrap_or_default()),
+    };
+    Ok(())
+}
+
 fn read_ids<T>(
-    field: Field,
+    object: &mut Object,
     name: &str,
     most: usize,
     read: fn(Field) -> Result<T, ApiError>,
-) -> Result<Vec<T>, ApiError> {
-    let mut object = field.object()?;
-    let list = object.optional(name, |field| {
+) -> Result<Option<Vec<T>>, ApiError> {
+    object.optional(name, |field| {
         field.array_up_to(most)?.into_iter().map(read).collect::<Result<Vec<T>, _>>()
-    })?;
-    object.finish()?;
-    Ok(list.unwrap_or_default())
+    })
 }

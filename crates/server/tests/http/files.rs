@@ -26,6 +26,12 @@ fn upload(api: &Api, parts: &[Vec<u8>]) -> Reply {
     api.send("POST", "/v1/files", KIND, &form(parts))
 }
 
+/// The id of a file with this text.
+pub(crate) fn upload_text(api: &Api, name: &str, text: &str) -> String {
+    let file = part(&format!("name=\"file\"; filename=\"{name}\""), text.as_bytes());
+    id(&upload(api, &[purpose("assistants"), file]).ok())
+}
+
 #[test]
 fn a_file_comes_back_as_it_was_sent() {
     let api = Api::new([]);

@@ -6,4 +6,5 @@ mod basics;
 mod files;
 mod objects;
 mod runs;
+mod stores;
 mod streams;
