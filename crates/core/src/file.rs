@@ -47,6 +47,12 @@ pub enum Purpose {
     Vision,
     /// Anything the user wants kept.
     UserData,
+    /// Requests of a batch.
+    Batch,
+    /// Examples to train a model with.
+    FineTune,
+    /// Examples to measure a model with.
+    Evals,
 }
 
 /// A collection of files that are searched together.

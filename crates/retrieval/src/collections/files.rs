@@ -3,8 +3,8 @@
 use std::io;
 
 use docent_core::{
-    BlobHash, BlobInfo, File, FileId, Purpose, Result, VectorStoreFile, VectorStoreId, Write,
-    crash_point,
+    BlobHash, BlobInfo, File, FileId, Key, Page, PageRequest, Purpose, Result, VectorStoreFile,
+    VectorStoreId, Write, crash_point,
 };
 
 use super::{AttachOptions, Collections};
@@ -110,6 +110,18 @@ impl Collections {
     pub fn files(&self) -> Result<Vec<File>> {
         let files = FILES.all(&*self.store.read()?, "")?;
         Ok(files.into_iter().map(|(_, file)| file).collect())
+    }
+
+    /// Files that are for `purpose`, or all, a page at a time, in the order they were uploaded.
+    pub fn files_page(
+        &self,
+        purpose: Option<Purpose>,
+        request: &PageRequest<FileId>,
+    ) -> Result<Page<File>> {
+        let wanted = |_: &FileId, file: &File| purpose.is_none_or(|it| file.purpose == it);
+        let window = request.window("", Key::to_text);
+        let page = FILES.page(&*self.store.read()?, &window, wanted)?;
+        Ok(page.map(|(_, file)| file))
     }
 
     /// The files with these bytes, oldest first.

@@ -114,6 +114,22 @@ fn a_batch_counts_its_own_files_and_is_called_off() {
     assert_eq!(collections.batch(store, id).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+#[test]
+fn uploads_are_listed_by_purpose() {
+    let library = Library::new(Embeds::Nothing);
+    let collections = library.open();
+    let files = uploads(&library, &collections, 3);
+    let tune = collections.create_file("t.jsonl", Purpose::FineTune, &mut &b"{}"[..]).unwrap();
+    let oldest = PageRequest { limit: 2, ..PageRequest::all() };
+    let page = collections.files_page(Some(Purpose::Assistants), &oldest).unwrap();
+    assert_eq!((page.data[1].id, page.has_more), (files[1], true));
+    let after = PageRequest { after: Some(files[1]), ..oldest };
+    let page = collections.files_page(Some(Purpose::Assistants), &after).unwrap();
+    assert_eq!((page.data.len(), page.has_more), (1, false));
+    let page = collections.files_page(None, &PageRequest::default()).unwrap();
+    assert_eq!((page.data.len(), page.data[0].id), (4, tune.id));
+}
+
 /// At each stage of a file's way in.
 #[test]
 fn what_is_called_off_while_it_is_worked_on_is_not_found() {
@@ -138,6 +154,9 @@ fn what_is_called_off_while_it_is_worked_on_is_not_found() {
         assert_eq!(found.hits.len(), 0, "stopped at {stop_at}");
         assert_eq!(collections.pending().unwrap(), 0, "stopped at {stop_at}");
         assert_eq!(collections.check(Repair::No).unwrap(), [], "stopped at {stop_at}");
+        drop(collections);
+        let collections = library.open();
+        assert_eq!(collections.pending().unwrap(), 0, "stopped at {stop_at}");
         // Attached once more, it comes in.
         collections.attach_all(store, &plain(&files)).unwrap();
         library.process(&collections);
