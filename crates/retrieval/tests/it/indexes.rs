@@ -48,7 +48,7 @@ fn a_commit_cut_short_does_not_stop_the_next() {
     copy(&whole, &killed, |_| true);
 
     let index = open(&whole);
-    index.apply(&[removal.clone()], Seq(2)).unwrap();
+    index.apply(std::slice::from_ref(&removal), Seq(2)).unwrap();
     index.flush().unwrap();
     copy(&whole, &killed, |name| name.ends_with(".del") || name == ".managed.json");
     drop(index);
