@@ -84,6 +84,7 @@
 mod engine;
 
 mod assistants;
+mod check;
 mod threads;
 
 pub mod runs;
@@ -99,6 +100,7 @@ mod tables;
 mod workers;
 
 pub use assistants::NewAssistant;
+pub use check::check;
 pub use engine::{Engine, EngineOptions, EngineParts, Sharing};
 pub use page::{Order, Page, PageRequest};
 pub use runs::{

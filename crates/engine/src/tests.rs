@@ -2,6 +2,7 @@
 
 pub(crate) mod support;
 
+mod check;
 mod crash;
 mod files;
 mod life;
