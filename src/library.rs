@@ -97,6 +97,7 @@ impl Library {
             |problem| Finding { subject: "state.sqlite".to_owned(), problem, repaired: false };
         let mut findings: Vec<Finding> = damaged.into_iter().map(finding).collect();
         findings.extend(self.collections().check(repair)?);
+        findings.extend(docent_engine::check(&**self.dir.store(), repair)?);
         Ok(findings)
     }
 

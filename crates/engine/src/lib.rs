@@ -86,6 +86,7 @@ mod engine;
 
 mod assistants;
 mod attachments;
+mod check;
 mod threads;
 
 pub mod runs;
@@ -100,6 +101,7 @@ mod tables;
 mod workers;
 
 pub use assistants::NewAssistant;
+pub use check::check;
 pub use docent_core::{Order, Page, PageRequest};
 pub use engine::{Engine, EngineOptions, EngineParts, Sharing};
 pub use runs::{

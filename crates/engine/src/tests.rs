@@ -3,6 +3,7 @@
 pub(crate) mod support;
 
 mod attachments;
+mod check;
 mod crash;
 mod files;
 mod life;

@@ -53,9 +53,9 @@ fn round(
     prompt_tokens: usize,
     answer_tokens: usize,
 ) -> Result<(Reading, u64, Duration), Box<dyn Error>> {
-    // The template adds about 30 tokens; " word" is one each.
-    let text =
-        "Tell a very long story.".to_owned() + &" word".repeat(prompt_tokens.saturating_sub(36));
+    // The template adds about 40 tokens; a sentence has 13.
+    let sentence = "The captain sailed to another island and found an old map. ";
+    let text = sentence.repeat(prompt_tokens.saturating_sub(40) / 13) + "\nGo on with this story.";
     let messages = [ChatMessage::new(Role::User, text)];
     let sampling = Sampling { max_tokens: Some(answer_tokens), ..Sampling::default() };
     let request = ChatRequest { messages: &messages, sampling, ..ChatRequest::default() };

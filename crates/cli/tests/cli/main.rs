@@ -2,6 +2,7 @@
 
 mod add;
 mod ask;
+mod chat;
 mod documents;
 mod help;
 mod interrupt;

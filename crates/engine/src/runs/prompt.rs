@@ -30,9 +30,13 @@ impl Prompt {
     ) -> Result<Self, Halt> {
         let run = &worker.run;
         let (tools, tool_choice) = offered_tools(worker, model, scene)?;
-        let passages = match model.spec().profile {
-            Profile::Basic => passages(sources),
-            _ => Vec::new(),
+        let read = worker.inner.store.read()?;
+        let read = read.as_ref();
+        // The search that the engine made for a basic model is told by its passages; as a turn it
+        // would say all of them twice, in a form such a model does not know.
+        let (passages, turns) = match model.spec().profile {
+            Profile::Basic => (passages(sources), Vec::new()),
+            _ => (Vec::new(), calls::turns(scene, &|step| said_in(read, step))),
         };
         let mut prompt = Self {
             messages: Vec::new(),
@@ -43,11 +47,9 @@ impl Prompt {
             report: ContextReport::default(),
         };
         let count = |text: &str| model.count_tokens(text);
-        let read = worker.inner.store.read()?;
-        let read = read.as_ref();
         let fixed = Fixed {
             system: system(run.instructions.as_deref(), &prompt.passages),
-            turns: calls::turns(scene, &|step| said_in(read, step)),
+            turns,
             extra_tokens: tools_tokens(&prompt.tools, &count),
         };
         let budget = calls::budget(run, model, scene);

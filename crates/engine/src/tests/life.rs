@@ -183,6 +183,8 @@ fn a_basic_model_gets_passages_and_no_tools() {
     let asked = library.asked().remove(0);
     assert_eq!((asked.passages, asked.tools.len()), (2, 0));
     assert!(asked.messages[0].content.contains("[2] (filter.pdf, p. 7)\nClean the filter"));
+    // The search is not told as turns besides.
+    assert_eq!(asked.messages.len(), 2);
     assert_eq!(asked.messages[1].content, "When does the pump stop?");
     assert_eq!(*library.shelf.queries.lock().unwrap(), ["When does the pump stop?"]);
     let steps = engine.run_steps(run.id).unwrap();
