@@ -9,7 +9,7 @@
 //! | what a request may say, what an answer looks like | `wire` |
 //! | which path does what | `routes` |
 //! | what a refused request is told | `error` |
-//! | who may ask | `keys` |
+//! | who may ask | `keys`, `pages` |
 //!
 //! ```no_run
 //! # fn serve(engine: docent_engine::Engine) -> docent_core::Result<()> {
@@ -29,6 +29,7 @@ mod app;
 mod bridge;
 mod ingest;
 mod keys;
+mod pages;
 
 mod error;
 mod ids;

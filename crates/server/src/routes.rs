@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::ids::ApiId;
+use crate::pages;
 use crate::request::invalid_url;
 
 /// What a handler answers.
@@ -127,7 +128,7 @@ const VERSION: HeaderName = HeaderName::from_static("openai-version");
 async fn attend(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let allowed = if path == "/health" { Ok(()) } else { app.keys().check(request.headers()) };
+    let allowed = if path == "/health" { Ok(()) } else { allow(&app, &request) };
     let mut response = match allowed {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
@@ -143,6 +144,14 @@ async fn attend(State(app): State<App>, request: Request, next: Next) -> Respons
         }
     }
     response
+}
+
+/// Refuses who has no key where one is needed, and web pages where none is.
+fn allow(app: &App, request: &Request) -> Result<(), ApiError> {
+    if app.keys().is_empty() {
+        return pages::check(request.uri(), request.headers());
+    }
+    app.keys().check(request.headers())
 }
 
 fn request_id() -> String {

@@ -20,7 +20,8 @@ use crate::routes;
 pub struct ServerOptions {
     /// Where. Port 0 takes any that is free.
     pub listen: SocketAddr,
-    /// Who may ask. None lets everybody who can reach it, which only a loopback address allows.
+    /// Who may ask. None lets everybody who can reach it, which only a loopback address allows,
+    /// except web pages.
     pub keys: ApiKeys,
     /// How long a stop waits for answers that are on their way.
     pub grace: Duration,

@@ -5,6 +5,7 @@ mod support;
 mod basics;
 mod files;
 mod objects;
+mod pages;
 mod runs;
 mod stores;
 mod streams;

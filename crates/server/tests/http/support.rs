@@ -23,7 +23,7 @@ pub(crate) const MODEL: &str = "gpt-4o";
 pub(crate) struct Api {
     base: String,
     agent: ureq::Agent,
-    key: Option<String>,
+    headers: Vec<(&'static str, String)>,
     stopper: Stopper,
     running: Option<JoinHandle<docent_core::Result<()>>>,
     _dir: TempDir,
@@ -57,12 +57,18 @@ impl Api {
         let running = Some(std::thread::spawn(move || server.run()));
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         let agent = config.timeout_global(Some(Duration::from_secs(20))).build().into();
-        Self { base, agent, key: None, stopper, running, _dir: dir }
+        Self { base, agent, headers: Vec::new(), stopper, running, _dir: dir }
     }
 
     /// The same client, sending this key.
-    pub(crate) fn sending_key(mut self, key: &str) -> Self {
-        self.key = Some(key.to_owned());
+    pub(crate) fn sending_key(self, key: &str) -> Self {
+        self.sending("authorization", format!("Bearer {key}"))
+    }
+
+    /// The same client, sending this header in place of another of that name.
+    pub(crate) fn sending(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.retain(|(other, _)| *other != name);
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -107,8 +113,8 @@ impl Api {
         if let Some(kind) = kind {
             request = request.header("content-type", kind);
         }
-        if let Some(key) = &self.key {
-            request = request.header("authorization", format!("Bearer {key}"));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
         }
         self.agent.run(request.body(body.to_vec()).unwrap()).unwrap()
     }
