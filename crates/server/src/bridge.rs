@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::wire::{self, Frame, Include};
+use crate::wire::{self, Frame, StepView};
 
 /// How many threads streams and transfers may have together.
 const MOST_THREADS: usize = 1024;
@@ -95,14 +95,13 @@ impl App {
     /// its stream, not its run.
     pub(crate) async fn stream(
         &self,
-        include: Include,
-        begin: impl FnOnce(&Engine) -> Result<(Vec<Frame>, RunStream), ApiError> + Send + 'static,
+        begin: impl FnOnce(&Engine) -> Result<Begun, ApiError> + Send + 'static,
     ) -> Result<Response, ApiError> {
-        let (first, events) = self.call(begin).await?;
+        let begun = self.call(begin).await?;
         // Files may have come with the messages.
         self.ingest().wake();
         let (sender, frames) = mpsc::channel(EVENTS_AHEAD);
-        self.threads().spawn("docent-stream", move || follow(first, events, include, &sender))?;
+        self.threads().spawn("docent-stream", move || follow(begun, &sender))?;
         let headers =
             [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
         Ok((headers, Body::from_stream(Received(frames))).into_response())
@@ -139,8 +138,11 @@ impl App {
     }
 }
 
+/// What a stream sends first, how it shows steps until its run has been seen, and its events.
+pub(crate) type Begun = (Vec<Frame>, StepView, RunStream);
+
 /// Sends a run's events until they end or nobody listens.
-fn follow(first: Vec<Frame>, events: RunStream, include: Include, sender: &mpsc::Sender<Frame>) {
+fn follow((first, mut view, events): Begun, sender: &mpsc::Sender<Frame>) {
     for frame in first {
         if sender.blocking_send(frame).is_err() {
             return;
@@ -149,7 +151,10 @@ fn follow(first: Vec<Frame>, events: RunStream, include: Include, sender: &mpsc:
     let mut over = false;
     for event in events {
         over = RunEvent::is_last(&event);
-        let Some(frame) = wire::frames(&event, include) else { continue };
+        if let RunEvent::RunCreated(run) = &event {
+            view = view.of(run);
+        }
+        let Some(frame) = wire::frames(&event, view) else { continue };
         if sender.blocking_send(frame).is_err() {
             return;
         }

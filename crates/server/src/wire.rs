@@ -29,7 +29,7 @@ pub(crate) use model::model;
 pub(crate) use run::{NewThreadAndRun, read_new_run, read_new_thread_and_run, read_outputs, run};
 pub(crate) use search::{NewSearch, read_search};
 pub(crate) use sse::{Frame, error_frame, frames, thread_created};
-pub(crate) use step::{Include, step};
+pub(crate) use step::{Include, StepView, step};
 pub(crate) use thread::{read_new_thread, read_thread_change, thread};
 pub(crate) use vector_store::{
     batch, file_content, found, read_attributes_change, read_batch, read_entry,

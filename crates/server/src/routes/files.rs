@@ -26,11 +26,7 @@ pub(crate) async fn list(State(app): State<App>, mut query: Query) -> Answer {
     let page = query.page_up_to::<FileId>(10_000, 10_000)?;
     let purpose = query.take("purpose").map(|name| wire::read_purpose(&name)).transpose()?;
     query.finish()?;
-    let page = app.call(move |engine| {
-        let mut files = engine.collections().files()?;
-        files.retain(|file| purpose.is_none_or(|purpose| file.purpose == purpose));
-        wire::window(files, &page, |file| file.id)
-    });
+    let page = app.call(move |engine| Ok(engine.collections().files_page(purpose, &page)?));
     Ok(Json(wire::listed(&page.await?, wire::file)))
 }
 

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::ids::ApiId;
 use crate::request::PathIds;
-use crate::wire::{self, Include, Object, Query};
+use crate::wire::{self, Include, Object, Query, StepView};
 
 pub(super) const ID: &str = "run_id";
 
@@ -37,9 +37,9 @@ pub(crate) async fn create(
     if streamed {
         let begin = move |engine: &Engine| {
             check_run(engine, &new)?;
-            Ok((Vec::new(), engine.start_run(thread, new)?))
+            Ok((Vec::new(), StepView::new(include), engine.start_run(thread, new)?))
         };
-        return app.stream(include, begin).await;
+        return app.stream(begin).await;
     }
     let made = app.call(move |engine| {
         check_run(engine, &new)?;
@@ -58,26 +58,21 @@ pub(crate) async fn create_with_thread(
     let include = Include::read(&mut query)?;
     query.finish()?;
     let wire::NewThreadAndRun { thread, run, streamed } = wire::read_new_thread_and_run(body)?;
-    let make_thread = move |engine: &Engine| {
+    let begin = move |engine: &Engine| {
         check_run(engine, &run)?;
         let files = thread.tool_resources.code_files.as_deref().unwrap_or_default();
         let stores = thread.tool_resources.vector_stores.as_deref().unwrap_or_default();
         check_resources(engine, files, stores)?;
-        Ok::<_, ApiError>((engine.create_thread(thread)?, run))
+        Ok(engine.start_thread_and_run(thread, run)?)
     };
     if streamed {
         let begin = move |engine: &Engine| {
-            let (thread, run) = make_thread(engine)?;
-            let first = vec![wire::thread_created(&thread)];
-            Ok((first, engine.start_run(thread.id, run)?))
+            let (thread, _, events) = begin(engine)?;
+            Ok((vec![wire::thread_created(&thread)], StepView::new(include), events))
         };
-        return app.stream(include, begin).await;
+        return app.stream(begin).await;
     }
-    let made = app.call(move |engine| {
-        let (thread, run) = make_thread(engine)?;
-        Ok(engine.create_run(thread.id, run)?)
-    });
-    let made = made.await?;
+    let (_, made, _) = app.call(begin).await?;
     app.ingest().wake();
     Ok(polled(wire::run(&made)))
 }
@@ -122,10 +117,10 @@ pub(crate) async fn submit(
     let (outputs, streamed) = wire::read_outputs(body)?;
     if streamed {
         let begin = move |engine: &Engine| {
-            run_of(engine, thread, id)?;
-            Ok((Vec::new(), engine.resume_run(id, outputs)?))
+            let view = StepView::new(Include::Nothing).of(&run_of(engine, thread, id)?);
+            Ok((Vec::new(), view, engine.resume_run(id, outputs)?))
         };
-        return app.stream(Include::Nothing, begin).await;
+        return app.stream(begin).await;
     }
     let resumed = app.call(move |engine| {
         run_of(engine, thread, id)?;

@@ -8,7 +8,7 @@ use super::runs::{self, run_of};
 use super::{Answer, threads};
 use crate::app::App;
 use crate::request::PathIds;
-use crate::wire::{self, Include, Query};
+use crate::wire::{self, Include, Query, StepView};
 
 pub(crate) async fn list(State(app): State<App>, path: PathIds, mut query: Query) -> Answer {
     let (thread, run): (ThreadId, RunId) = (path.id(threads::ID)?, path.id(runs::ID)?);
@@ -16,10 +16,11 @@ pub(crate) async fn list(State(app): State<App>, path: PathIds, mut query: Query
     let include = Include::read(&mut query)?;
     query.finish()?;
     let page = app.call(move |engine| {
-        run_of(engine, thread, run)?;
-        wire::window(engine.run_steps(run)?, &page, |step| step.id)
+        let view = StepView::new(include).of(&run_of(engine, thread, run)?);
+        let page = wire::window(engine.run_steps(run)?, &page, |step| step.id)?;
+        Ok(wire::listed(&page, |step| wire::step(step, view)))
     });
-    Ok(Json(wire::listed(&page.await?, |step| wire::step(step, include))))
+    page.await.map(Json)
 }
 
 pub(crate) async fn retrieve(State(app): State<App>, path: PathIds, mut query: Query) -> Answer {
@@ -28,8 +29,8 @@ pub(crate) async fn retrieve(State(app): State<App>, path: PathIds, mut query: Q
     let include = Include::read(&mut query)?;
     query.finish()?;
     let found = app.call(move |engine| {
-        run_of(engine, thread, run)?;
-        Ok(engine.run_step(run, id)?)
+        let view = StepView::new(include).of(&run_of(engine, thread, run)?);
+        Ok(wire::step(&engine.run_step(run, id)?, view))
     });
-    Ok(Json(wire::step(&found.await?, include)))
+    found.await.map(Json)
 }

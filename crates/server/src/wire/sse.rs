@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::message::{annotation, message};
 use super::run::run;
-use super::step::{Include, step};
+use super::step::{StepView, step};
 use super::thread::thread;
 use crate::error::ApiError;
 
@@ -35,10 +35,10 @@ pub(crate) fn error_frame(error: &ApiError) -> Frame {
 }
 
 /// What is sent of `event`; none for what the API does not show.
-pub(crate) fn frames(event: &RunEvent, include: Include) -> Option<Frame> {
+pub(crate) fn frames(event: &RunEvent, view: StepView) -> Option<Frame> {
     let data = match event {
         RunEvent::RunCreated(it) | RunEvent::Run(it) => run(it),
-        RunEvent::StepCreated(it) | RunEvent::Step(it) => step(it, include),
+        RunEvent::StepCreated(it) | RunEvent::Step(it) => step(it, view),
         RunEvent::MessageCreated(it) | RunEvent::Message(it) => message(it),
         RunEvent::MessageDelta { message, delta } => message_delta(message, delta),
         RunEvent::StepDelta { step, delta } => step_delta(step, delta)?,

@@ -1,6 +1,9 @@
 //! Run steps.
 
-use docent_core::{Call, FileSearchResult, RunStep, StepCall, StepDetails, StepStatus, Timestamp};
+use docent_core::{
+    AssistantTool, Call, FileSearchOptions, FileSearchResult, Run, RunStep, StepCall, StepDetails,
+    StepStatus, Timestamp,
+};
 use serde_json::{Value, json};
 
 use super::format::number;
@@ -34,12 +37,35 @@ impl Include {
     }
 }
 
+/// How steps are shown: with what was asked for, and by what their run searches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepView {
+    include: Include,
+    search: FileSearchOptions,
+}
+
+impl StepView {
+    /// The steps of a run that is not known yet.
+    pub(crate) fn new(include: Include) -> Self {
+        Self { include, search: FileSearchOptions::default() }
+    }
+
+    /// The same for the steps of `run`, which has its tools from its beginning on.
+    pub(crate) fn of(self, run: &Run) -> Self {
+        let search = run.tools.iter().find_map(|tool| match tool {
+            AssistantTool::FileSearch(options) => Some(*options),
+            _ => None,
+        });
+        Self { search: search.unwrap_or_default(), ..self }
+    }
+}
+
 /// A step as answers show it.
-pub(crate) fn step(step: &RunStep, include: Include) -> Value {
+pub(crate) fn step(step: &RunStep, view: StepView) -> Value {
     let ended_as = |status| step.ended_at.filter(|_| step.status == status).map(Timestamp::seconds);
     let (kind, details) = match &step.details {
         StepDetails::ToolCalls { calls } => {
-            let calls: Vec<Value> = calls.iter().map(|call| shown_call(call, include)).collect();
+            let calls: Vec<Value> = calls.iter().map(|call| shown_call(call, view)).collect();
             ("tool_calls", json!({ "type": "tool_calls", "tool_calls": calls }))
         }
         StepDetails::MessageCreation { message } => (
@@ -78,15 +104,15 @@ fn status(status: StepStatus) -> &'static str {
     }
 }
 
-fn shown_call(call: &StepCall, include: Include) -> Value {
+fn shown_call(call: &StepCall, view: StepView) -> Value {
     match &call.call {
         Call::FileSearch { results, .. } => {
-            let results = results.iter().flatten().map(|it| search_result(it, include));
+            let results = results.iter().flatten().map(|it| search_result(it, view.include));
             json!({
                 "id": call.id,
                 "type": "file_search",
                 "file_search": {
-                    "ranking_options": ranking_options(Default::default()),
+                    "ranking_options": ranking_options(view.search),
                     "results": results.collect::<Vec<_>>(),
                 },
             })

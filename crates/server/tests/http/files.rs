@@ -57,6 +57,8 @@ fn a_file_comes_back_as_it_was_sent() {
     assert_eq!(listed(""), [id(&other), id(&made)]);
     assert_eq!(listed("?purpose=assistants"), [id(&made)]);
     assert_eq!(listed("?limit=1&order=asc"), [id(&made)]);
+    assert_eq!(listed(&format!("?after={}", id(&other))), [id(&made)]);
+    assert_eq!(listed(&format!("?purpose=assistants&after={}", id(&made))), [""; 0]);
     let deleted = json!({ "id": id(&made), "object": "file", "deleted": true });
     assert_eq!(api.delete(&path).ok(), deleted);
     assert_eq!(api.get(&format!("{path}/content")).status, 404);

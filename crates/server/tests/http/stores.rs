@@ -105,7 +105,9 @@ fn an_attachment_makes_the_threads_store_and_is_found_by_its_run() {
     let search = ScriptedReply::call("file_search", r#"{"queries":["boiler"]}"#);
     let api = Api::new([search, ScriptedReply::text("In May.")]);
     let file = upload_text(&api, "boiler.txt", "The boiler was serviced in May 2024.");
-    let assistant = api.assistant(json!({ "tools": [{ "type": "file_search" }] }));
+    let ranking = json!({ "ranker": "auto", "score_threshold": 0.0001 });
+    let tool = json!({ "type": "file_search", "file_search": { "ranking_options": ranking } });
+    let assistant = api.assistant(json!({ "tools": [tool] }));
     let attachments = json!([{ "file_id": file, "tools": [{ "type": "file_search" }] }]);
     let message = json!({ "role": "user", "content": "When?", "attachments": attachments });
     let thread = api.made("/v1/threads", &json!({ "messages": [message] }));
@@ -120,7 +122,9 @@ fn an_attachment_makes_the_threads_store_and_is_found_by_its_run() {
     let include =
         "include%5B%5D=step_details.tool_calls%5B%2A%5D.file_search.results%5B%2A%5D.content";
     let steps = api.get(&format!("{runs}/{run}/steps?order=asc&{include}")).ok();
-    let results = &steps["data"][0]["step_details"]["tool_calls"][0]["file_search"]["results"];
+    let searched = &steps["data"][0]["step_details"]["tool_calls"][0]["file_search"];
+    assert_eq!(searched["ranking_options"]["score_threshold"], 0.0001);
+    let results = &searched["results"];
     assert_eq!(results[0]["file_id"], file.as_str());
     assert!(results[0]["content"][0]["text"].as_str().unwrap().contains("May 2024"), "{results}");
     let bare = api.get(&format!("{runs}/{run}/steps?order=asc")).ok();
