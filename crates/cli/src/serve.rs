@@ -20,7 +20,7 @@ pub(crate) fn run(args: &args::Serve, setup: &Setup) -> Result<Outcome> {
         keys: ApiKeys::new(keys.split(',').map(str::trim)),
         ..ServerOptions::default()
     };
-    let library = setup.create()?;
+    let library = setup.create_for_clients()?;
     let server = Server::bind(library.engine().clone(), options)?;
     let stopper = server.stopper();
     setup.console.note(format_args!("listening on http://{}/v1", server.address()));

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use directories::ProjectDirs;
 use docent::inference::{Catalog, ModelConfig, ModelsConfig};
 use docent::ingest::ProcessGuard;
-use docent::{CollectionsOptions, Library, LibraryBuilder, VectorIndexKind};
+use docent::{CollectionsOptions, EngineOptions, Library, LibraryBuilder, VectorIndexKind};
 use fs_err as fs;
 use serde::Deserialize;
 
@@ -20,6 +20,12 @@ const EMBEDDER: &str = "all-MiniLM-L6-v2";
 
 /// The configuration's name, wherever it is looked for.
 const CONFIG: &str = "docent.toml";
+
+/// How many runs `docent serve` works on at a time with a remote model. Their threads wait for the
+/// model and do not compute, so two hundred clients need not queue; one that sleeps costs some
+/// pages of its small stack. Models on this machine keep the engine's own bound: more runs than
+/// cores would not be faster, and each has a key/value cache.
+const REMOTE_RUNS: usize = 256;
 
 /// Everything settled before a command begins.
 #[derive(Debug)]
@@ -73,6 +79,16 @@ impl Setup {
     /// Opens the library, which is created if there is none.
     pub(crate) fn create(&self) -> Result<Library> {
         Ok(self.builder(Weights::Fetch)?.open()?)
+    }
+
+    /// Opens the library for many clients at a time; it is created if there is none.
+    pub(crate) fn create_for_clients(&self) -> Result<Library> {
+        let builder = self.builder(Weights::Fetch)?;
+        let remote = |model: &ModelConfig| matches!(model, ModelConfig::Remote(_));
+        if !self.models.iter().any(|(_, model)| remote(model)) {
+            return Ok(builder.open()?);
+        }
+        Ok(builder.engine(EngineOptions { workers: REMOTE_RUNS, ..Default::default() }).open()?)
     }
 
     /// Opens the library, which must exist.

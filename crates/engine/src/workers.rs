@@ -14,6 +14,10 @@ use docent_core::{Error, ErrorKind, Result};
 use crate::engine::Inner;
 use crate::runs::{Stop, queue, work};
 
+/// What a worker's calls may nest to. It mostly waits for a model, and there may be hundreds of
+/// it: where address space is scarce, stacks of the usual two MiB would be what runs out first.
+const WORKER_STACK_BYTES: usize = 1 << 20;
+
 /// What the threads share.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
@@ -42,7 +46,7 @@ impl Workers {
     /// Begins the keeper and, if runs wait already, a worker.
     pub(crate) fn begin(&self, inner: &Arc<Inner>) -> Result<()> {
         let keeper = inner.clone();
-        self.spawn(&mut self.lock(), "docent-keeper", move || keeper.workers.keep(&keeper))?;
+        self.spawn(&mut self.lock(), named("docent-keeper"), move || keeper.workers.keep(&keeper))?;
         if queue::anything_waits(inner)? {
             self.wake(inner);
         }
@@ -59,7 +63,8 @@ impl Workers {
         state.look_again = true;
         if state.wakes > state.idle && state.workers < inner.options.workers.max(1) {
             let worker = inner.clone();
-            match self.spawn(&mut state, "docent-run", move || worker.workers.work(&worker)) {
+            let thread = named("docent-run").stack_size(WORKER_STACK_BYTES);
+            match self.spawn(&mut state, thread, move || worker.workers.work(&worker)) {
                 Ok(()) => state.workers += 1,
                 // The workers there are will get to it.
                 Err(error) => tracing::warn!(%error, "no further worker"),
@@ -81,7 +86,7 @@ impl Workers {
             return Ok(());
         }
         let helper = inner.clone();
-        self.spawn(&mut state, name, move || {
+        self.spawn(&mut state, named(name), move || {
             if catch_unwind(AssertUnwindSafe(body)).is_err() {
                 tracing::error!("a helping thread panicked");
             }
@@ -97,11 +102,11 @@ impl Workers {
     fn spawn(
         &self,
         state: &mut State,
-        name: &str,
+        thread: thread::Builder,
         body: impl FnOnce() + Send + 'static,
     ) -> Result<()> {
-        let thread = thread::Builder::new().name(name.into()).spawn(body).map_err(|source| {
-            Error::new(ErrorKind::Overloaded, format!("thread {name} cannot begin"))
+        let thread = thread.spawn(body).map_err(|source| {
+            Error::new(ErrorKind::Overloaded, "a thread of the engine cannot begin")
                 .with_source(source)
         })?;
         state.running += 1;
@@ -219,4 +224,8 @@ impl Workers {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
 }

@@ -1,5 +1,7 @@
 //! Runs as streams of events: their order and the shape of deltas, as the contract has them.
 
+use std::time::{Duration, Instant};
+
 use docent_core::ErrorKind;
 use docent_inference::chat::ScriptedReply;
 use serde_json::{Value, json};
@@ -177,4 +179,29 @@ fn a_stop_parks_runs_and_ends_their_streams() {
     });
     assert_eq!(rest.last().map(String::as_str), Some("error"));
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn fifty_clients_do_not_wait_for_one_another() {
+    const CLIENTS: usize = 50;
+    let wait = || std::thread::sleep(Duration::from_millis(300));
+    let reply = ScriptedReply::pieces(["It", " is", " me."]).before_piece(0, wait);
+    let api = Api::new(vec![reply; CLIENTS]);
+    let body = json!({ "assistant_id": api.assistant(json!({})), "stream": true });
+    let threads: Vec<String> = (0..CLIENTS).map(|_| api.thread()).collect();
+    let (api, body) = (&api, &body);
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in &threads {
+            scope.spawn(move || {
+                let events = api.stream(&format!("/v1/threads/{thread}/runs"), body);
+                assert_eq!(names(&events), [BEGIN, TEXT].concat());
+                assert_eq!(events[0].1["thread_id"], thread.as_str());
+                let deltas = data(&events, "thread.message.delta");
+                let said = deltas.iter().map(|it| &it["delta"]["content"][0]["text"]["value"]);
+                assert_eq!(said.collect::<Vec<_>>(), ["It", " is", " me."]);
+            });
+        }
+    });
+    assert!(begun.elapsed() < Duration::from_secs(2), "took {:?}", begun.elapsed());
 }

@@ -262,7 +262,8 @@ fn engine(model: Arc<Scripted>, dir: &TempDir) -> Engine {
     let models = ConfiguredModels::new(ModelsConfig::empty()).with_model(MODEL, model);
     let models: Arc<dyn ChatModels> = Arc::new(models);
     let collections = Arc::new(collections.unwrap());
-    let options = EngineOptions::default();
+    // As `docent serve` has it for a remote model.
+    let options = EngineOptions { workers: 256, ..EngineOptions::default() };
     let tools = vec![];
     Engine::open(EngineParts { store, collections, models, tools, clock, ids, options }).unwrap()
 }
