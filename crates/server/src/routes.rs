@@ -54,7 +54,7 @@ fn v1() -> Router<App> {
             "/assistants/{assistant_id}",
             get(assistants::retrieve).post(assistants::update).delete(assistants::delete),
         )
-        .route("/threads", post(threads::create))
+        .route("/threads", get(threads::list).post(threads::create))
         .route("/threads/runs", post(runs::create_with_thread))
         .route(
             "/threads/{thread_id}",

@@ -7,9 +7,19 @@ use docent_core::ThreadId;
 use super::{Answer, check_resources};
 use crate::app::App;
 use crate::request::PathIds;
-use crate::wire::{self, Object};
+use crate::wire::{self, Object, Query};
 
 pub(super) const ID: &str = "thread_id";
+
+/// An extension: the Assistants API has no list of threads. The page is read row by row, so a
+/// filter that fits few of many threads takes longer.
+pub(crate) async fn list(State(app): State<App>, mut query: Query) -> Answer {
+    let page = query.page::<ThreadId>()?;
+    let filter = query.take_pairs("metadata");
+    query.finish()?;
+    let page = app.call(move |engine| Ok(engine.threads(&filter, &page)?)).await?;
+    Ok(Json(wire::listed(&page, wire::thread)))
+}
 
 pub(crate) async fn create(State(app): State<App>, body: Object) -> Answer {
     let new = wire::read_new_thread(body)?;

@@ -35,6 +35,18 @@ impl Query {
         spelled.iter().filter_map(|name| self.0.remove(name)).flatten().collect()
     }
 
+    /// Every pair of the object `name`, each spelled `name[key]=value`.
+    pub(crate) fn take_pairs(&mut self, name: &str) -> BTreeMap<String, String> {
+        let mut pairs = BTreeMap::new();
+        self.0.retain(|parameter, values| {
+            let inner = parameter.strip_prefix(name).and_then(|rest| rest.strip_prefix('['));
+            let Some(key) = inner.and_then(|rest| rest.strip_suffix(']')) else { return true };
+            pairs.extend(values.pop().map(|value| (key.to_owned(), value)));
+            false
+        });
+        pairs
+    }
+
     /// Refuses what was not taken.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         match self.0.keys().next() {

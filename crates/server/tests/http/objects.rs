@@ -5,6 +5,38 @@ use serde_json::json;
 use crate::support::{Api, MODEL, id};
 
 #[test]
+fn threads_are_listed_and_found_by_their_metadata() {
+    let api = Api::new([]);
+    let made = |metadata| id(&api.made("/v1/threads", &json!({ "metadata": metadata })));
+    let first = made(json!({ "user": "anna", "topic": "hats & caps" }));
+    let second = made(json!({ "user": "ben" }));
+    let third = made(json!({ "user": "anna" }));
+    let listed = |query: &str| -> Vec<String> {
+        let list = api.get(&format!("/v1/threads{query}")).ok();
+        list["data"].as_array().unwrap().iter().map(id).collect()
+    };
+    assert_eq!(listed(""), [&*third, &second, &first]);
+    assert_eq!(listed("?limit=1&order=asc"), [&*first]);
+    let anna = "metadata%5Buser%5D=anna";
+    assert_eq!(listed(&format!("?{anna}")), [&*third, &first]);
+    assert_eq!(listed(&format!("?{anna}&after={third}")), [&*first]);
+    assert_eq!(listed(&format!("?metadata[topic]=hats%20%26%20caps&{anna}")), [&*first]);
+    assert!(listed("?metadata%5Buser%5D=nobody").is_empty());
+    for query in ["metadata=anna", "metadata%5Buser=anna"] {
+        let refused = api.get(&format!("/v1/threads?{query}"));
+        assert_eq!(refused.refused(400).2, Some("unknown_parameter"), "{query}");
+    }
+}
+
+#[test]
+fn a_refused_run_leaves_no_thread_behind() {
+    let api = Api::new([]);
+    let nobody = "asst_0123456789abcdefghijABCD";
+    api.post("/v1/threads/runs", &json!({ "assistant_id": nobody })).refused(404);
+    assert_eq!(api.get("/v1/threads").ok()["data"], json!([]));
+}
+
+#[test]
 fn an_assistant_shows_what_it_was_made_from() {
     let api = Api::new([]);
     let tools = json!([
