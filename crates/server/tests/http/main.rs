@@ -3,6 +3,7 @@
 mod support;
 
 mod basics;
+mod compatibility;
 mod files;
 mod objects;
 mod pages;
