@@ -37,7 +37,8 @@ pub struct ToolOutput {
 /// A function of the application's that a model may call.
 ///
 /// A call that no registered tool answers belongs to the client: the run waits in
-/// `requires_action`.
+/// `requires_action`. One named `code_interpreter` runs the programs that models write for the
+/// Assistants API's tool of that name.
 pub trait Tool: Send + Sync + fmt::Debug {
     /// What a model is told about it.
     fn spec(&self) -> &ToolSpec;

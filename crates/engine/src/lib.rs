@@ -105,7 +105,8 @@ pub use check::check;
 pub use docent_core::{Order, Page, PageRequest};
 pub use engine::{Engine, EngineOptions, EngineParts, Sharing};
 pub use runs::{
-    CRASH_POINTS, MessageDelta, NewRun, RunEvent, RunStream, StepDelta, SubmittedOutput,
+    CODE_INTERPRETER, CRASH_POINTS, MessageDelta, NewRun, RunEvent, RunStream, StepDelta,
+    SubmittedOutput,
 };
 pub use threads::{NewMessage, NewThread};
 

@@ -7,6 +7,7 @@ pub mod machine;
 
 mod begin;
 mod calls;
+mod code;
 mod ending;
 mod events;
 mod live;
@@ -25,6 +26,7 @@ use docent_core::{
 };
 
 pub use begin::NewRun;
+pub use code::CODE_INTERPRETER;
 pub use events::{MessageDelta, RunEvent, RunStream, StepDelta};
 pub(crate) use live::{LiveRuns, Stop};
 use machine::{Input, transition};

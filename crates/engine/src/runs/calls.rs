@@ -12,7 +12,8 @@ use docent_core::{
 };
 use serde::Deserialize;
 
-use super::events::RunEvent;
+use super::code::{self, CODE_INTERPRETER};
+use super::events::{Entry, RunEvent, StepDelta};
 use super::machine::{Input, transition};
 use super::work::{Halt, Scene, Worker, panicked};
 use crate::context::{self, Budget};
@@ -54,9 +55,9 @@ pub(crate) fn answer(
     let mut step = step.clone();
     let mut calls = calls.to_vec();
     let mut room = PassageRoom::new(worker, model, scene)?;
-    for call in &mut calls {
+    for (index, call) in calls.iter_mut().enumerate() {
         worker.check_stopped()?;
-        answer_one(worker, model, scene, &mut call.call, &mut room)?;
+        answer_one(worker, model, scene, (index, &mut call.call), &mut room)?;
     }
     if room.kept + room.dropped > 0 {
         let mut context = step.context.unwrap_or_default();
@@ -78,7 +79,7 @@ fn answer_one(
     worker: &Worker,
     model: &dyn ChatModel,
     scene: &Scene,
-    call: &mut Call,
+    (index, call): (usize, &mut Call),
     room: &mut PassageRoom,
 ) -> Result<(), Halt> {
     match call {
@@ -88,6 +89,12 @@ fn answer_one(
         }
         Call::Function { name, arguments, output: output @ None } => {
             *output = call_function(worker, name, arguments);
+        }
+        Call::CodeInterpreter { input, outputs: outputs @ None } => {
+            let output = call_tool(worker, CODE_INTERPRETER, &code::arguments(input));
+            let outputs = outputs.insert(code::outputs(output)).clone();
+            let delta = StepDelta::Outputs { index, outputs };
+            worker.live.channel.push(Entry::Step(delta));
         }
         _ => {}
     }
@@ -99,6 +106,11 @@ fn call_function(worker: &Worker, name: &str, arguments: &str) -> Option<String>
     if function(&worker.run, name).is_none() {
         return Some(format!("error: there is no tool '{name}'"));
     }
+    call_tool(worker, name, arguments)
+}
+
+/// What the registered tool `name` says; none if there is none.
+fn call_tool(worker: &Worker, name: &str, arguments: &str) -> Option<String> {
     let tool = worker.inner.tools.get(name)?;
     let context = ToolContext { thread: worker.run.thread, run: worker.run.id };
     let span = tracing::info_span!("tool", name);
@@ -302,8 +314,12 @@ pub(crate) fn budget(run: &Run, model: &dyn ChatModel, scene: &Scene) -> Budget 
 }
 
 /// What a model is told of the run's tools.
-pub(crate) fn specs(run: &Run) -> Vec<ToolSpec> {
+pub(crate) fn specs(inner: &Inner, run: &Run) -> Vec<ToolSpec> {
+    let interpreter = inner.tools.get(CODE_INTERPRETER).map(|tool| tool.spec());
     let specs = run.tools.iter().filter_map(|tool| match tool {
+        AssistantTool::CodeInterpreter => {
+            code::offered_name(run).map(|name| code::spec(name, interpreter))
+        }
         AssistantTool::FileSearch(_) => Some(file_search_spec()),
         AssistantTool::Function(function) => Some(function.spec.clone()),
         _ => None,
@@ -338,7 +354,11 @@ fn file_search_spec() -> ToolSpec {
 }
 
 /// What the run said and called so far, as its model sees it.
-pub(crate) fn turns(scene: &Scene, said: &dyn Fn(&RunStep) -> Option<String>) -> Vec<ChatMessage> {
+pub(crate) fn turns(
+    run: &Run,
+    scene: &Scene,
+    said: &dyn Fn(&RunStep) -> Option<String>,
+) -> Vec<ChatMessage> {
     let mut messages = Vec::new();
     let mut before_calls = String::new();
     let mut search = crate::citations::FIRST_SEARCH;
@@ -348,7 +368,7 @@ pub(crate) fn turns(scene: &Scene, said: &dyn Fn(&RunStep) -> Option<String>) ->
             continue;
         };
         let mut asked = ChatMessage::new(Role::Assistant, std::mem::take(&mut before_calls));
-        asked.tool_calls = calls.iter().filter_map(asked_call).collect();
+        asked.tool_calls = calls.iter().filter_map(|call| asked_call(run, call)).collect();
         messages.push(asked);
         for call in calls {
             let mut output = ChatMessage::new(Role::Tool, output_text(&call.call, &mut search));
@@ -359,13 +379,16 @@ pub(crate) fn turns(scene: &Scene, said: &dyn Fn(&RunStep) -> Option<String>) ->
     messages
 }
 
-fn asked_call(call: &StepCall) -> Option<ToolCall> {
+fn asked_call(run: &Run, call: &StepCall) -> Option<ToolCall> {
     let (name, arguments) = match &call.call {
-        Call::FileSearch { arguments, .. } => (FILE_SEARCH, arguments),
-        Call::Function { name, arguments, .. } => (name.as_str(), arguments),
+        Call::FileSearch { arguments, .. } => (FILE_SEARCH, arguments.clone()),
+        Call::Function { name, arguments, .. } => (name.as_str(), arguments.clone()),
+        Call::CodeInterpreter { input, .. } => {
+            (code::offered_name(run).unwrap_or(CODE_INTERPRETER), code::arguments(input))
+        }
         _ => return None,
     };
-    Some(ToolCall { id: call.id, name: name.to_owned(), arguments: arguments.clone() })
+    Some(ToolCall { id: call.id, name: name.to_owned(), arguments })
 }
 
 fn output_text(call: &Call, search: &mut u32) -> String {
@@ -375,6 +398,9 @@ fn output_text(call: &Call, search: &mut u32) -> String {
             found_text(*search - 1, results.as_deref().unwrap_or_default())
         }
         Call::Function { output, .. } => output.clone().unwrap_or_default(),
+        Call::CodeInterpreter { outputs, .. } => {
+            code::output_text(outputs.as_deref().unwrap_or_default())
+        }
         _ => String::new(),
     }
 }

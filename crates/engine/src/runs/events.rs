@@ -8,8 +8,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use docent_core::{
-    Annotation, Call, Content, Message, MessageStatus, Run, RunStatus, RunStep, StepCall,
-    StepDetails, StepStatus,
+    Annotation, Call, CodeOutput, Content, Message, MessageStatus, Run, RunStatus, RunStep,
+    StepCall, StepDetails, StepStatus,
 };
 use serde::Serialize;
 
@@ -144,6 +144,13 @@ pub enum StepDelta {
         /// The next piece.
         fragment: String,
     },
+    /// What came of a program.
+    Outputs {
+        /// The how-manyeth of the step, from 0.
+        index: usize,
+        /// All of it.
+        outputs: Vec<CodeOutput>,
+    },
 }
 
 impl StepDelta {
@@ -155,6 +162,14 @@ impl StepDelta {
             Self::Arguments { index, fragment } => {
                 if let Some(call) = calls.get_mut(*index) {
                     push_arguments(&mut call.call, fragment);
+                }
+            }
+            Self::Outputs { index, outputs } => {
+                if let Some(StepCall {
+                    call: Call::CodeInterpreter { outputs: slot, .. }, ..
+                }) = calls.get_mut(*index)
+                {
+                    *slot = Some(outputs.clone());
                 }
             }
         }

@@ -2,10 +2,11 @@
 
 use docent_core::{
     ChatMessage, ChatModel, ContextReport, Error, FileSearchResult, Passage, Profile, Read, Result,
-    RunIncomplete, RunStep, Sampling, StepDetails, ToolChoice, ToolSpec,
+    Run, RunIncomplete, RunStep, Sampling, StepDetails, ToolChoice, ToolSpec,
 };
 
 use super::calls;
+use super::code::{self, CODE_INTERPRETER};
 use super::work::{Cause, Halt, Scene, Worker};
 use crate::citations::Sources;
 use crate::context::{self, Fixed};
@@ -36,7 +37,7 @@ impl Prompt {
         // would say all of them twice, in a form such a model does not know.
         let (passages, turns) = match model.spec().profile {
             Profile::Basic => (passages(sources), Vec::new()),
-            _ => (Vec::new(), calls::turns(scene, &|step| said_in(read, step))),
+            _ => (Vec::new(), calls::turns(run, scene, &|step| said_in(read, step))),
         };
         let mut prompt = Self {
             messages: Vec::new(),
@@ -98,12 +99,22 @@ fn offered_tools(
     if model.spec().profile == Profile::Basic || *choice == ToolChoice::None || turns == most {
         return Ok((Vec::new(), ToolChoice::None));
     }
-    let tools = calls::specs(&worker.run);
+    let tools = calls::specs(&worker.inner, &worker.run);
     Ok(match turns {
         _ if tools.is_empty() => (tools, ToolChoice::None),
-        0 => (tools, choice.clone()),
+        0 => (tools, named_as_offered(&worker.run, choice)),
         _ => (tools, ToolChoice::Auto),
     })
+}
+
+/// The code interpreter has another name for models.
+fn named_as_offered(run: &Run, choice: &ToolChoice) -> ToolChoice {
+    match (choice, code::offered_name(run)) {
+        (ToolChoice::Named(name), Some(offered)) if name == CODE_INTERPRETER => {
+            ToolChoice::Named(offered.to_owned())
+        }
+        _ => choice.clone(),
+    }
 }
 
 fn sampling(worker: &Worker, scene: &Scene) -> Result<Sampling, Halt> {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use docent_core::{
-    Content, Message, MessageStatus, Read, Result, Run, RunId, RunStatus, RunStep, StepCall,
+    Call, Content, Message, MessageStatus, Read, Result, Run, RunId, RunStatus, RunStep, StepCall,
     StepDetails, StepStatus,
 };
 
@@ -89,11 +89,26 @@ fn begun_step(step: &RunStep) -> RunStep {
 
 fn replay_calls(mut step: Arc<RunStep>, calls: &[StepCall], events: &mut Vec<RunEvent>) {
     for (index, call) in calls.iter().enumerate() {
-        let call = StepCall { id: call.id, call: super::calls::unanswered(&call.call) };
-        let delta = StepDelta::Call { index, call };
-        delta.apply(Arc::make_mut(&mut step));
-        events.push(RunEvent::StepDelta { step: step.clone(), delta });
+        for delta in call_deltas(index, call) {
+            delta.apply(Arc::make_mut(&mut step));
+            events.push(RunEvent::StepDelta { step: step.clone(), delta });
+        }
     }
+}
+
+/// A program is told apart from the call it is in, as it was when it was written.
+fn call_deltas(index: usize, call: &StepCall) -> Vec<StepDelta> {
+    let mut begun = super::calls::unanswered(&call.call);
+    let mut deltas = Vec::new();
+    if let (Call::CodeInterpreter { input: program, .. }, Call::CodeInterpreter { outputs, .. }) =
+        (&mut begun, &call.call)
+    {
+        let fragment = std::mem::take(program);
+        deltas.push(StepDelta::Arguments { index, fragment });
+        deltas.extend(outputs.clone().map(|outputs| StepDelta::Outputs { index, outputs }));
+    }
+    deltas.insert(0, StepDelta::Call { index, call: StepCall { id: call.id, call: begun } });
+    deltas
 }
 
 fn replay_message(message: Message, events: &mut Vec<RunEvent>) {

@@ -3,6 +3,7 @@
 //! A step begins in the store with the first delta that needs it: a message step with text, a
 //! tool step with a call. What was open when a worker died is found again under its id.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use docent_core::{
 };
 
 use super::calls::FILE_SEARCH;
+use super::code::{self, Program};
 use super::ending::{Ending, Unfinished, break_off, end_run};
 use super::events::{Entry, MessageDelta, RunEvent, StepDelta};
 use super::prompt::{Prompt, is_message};
@@ -76,6 +78,8 @@ struct Turn<'a> {
     left_open: Option<RunStep>,
     writing: Option<(RunStep, Message)>,
     calling: Option<(RunStep, Vec<StepCall>)>,
+    /// The programs among those calls.
+    programs: BTreeMap<usize, Program>,
     /// Why the model was told to stop.
     halt: Option<Halt>,
     /// How much text came in deltas, in bytes.
@@ -91,6 +95,7 @@ impl<'a> Turn<'a> {
             left_open: scene.open_step().cloned(),
             writing: None,
             calling: None,
+            programs: BTreeMap::new(),
             halt: None,
             streamed: 0,
         }
@@ -227,6 +232,10 @@ impl<'a> Turn<'a> {
             FILE_SEARCH if self.worker.file_search().is_some() => {
                 Call::FileSearch { arguments: String::new(), results: None }
             }
+            name if code::is_program(&self.worker.run, name) => {
+                self.programs.insert(index, Program::default());
+                Call::CodeInterpreter { input: String::new(), outputs: None }
+            }
             name => Call::Function { name: name.into(), arguments: String::new(), output: None },
         };
         let call = StepCall { id: CallId::new(self.worker.inner.ids.next_id()), call };
@@ -236,16 +245,30 @@ impl<'a> Turn<'a> {
     }
 
     fn grow_call(&mut self, index: usize, fragment: &str) {
+        match self.programs.get_mut(&index) {
+            Some(program) => {
+                let more = program.push(fragment);
+                self.add_to_call(index, more);
+            }
+            None => self.add_to_call(index, fragment.to_owned()),
+        }
+    }
+
+    fn add_to_call(&mut self, index: usize, fragment: String) {
+        if fragment.is_empty() {
+            return;
+        }
         let Some(call) = self.calling.as_mut().and_then(|(_, calls)| calls.get_mut(index)) else {
             return;
         };
         match &mut call.call {
             Call::FileSearch { arguments, .. } | Call::Function { arguments, .. } => {
-                arguments.push_str(fragment);
+                arguments.push_str(&fragment);
             }
+            Call::CodeInterpreter { input, .. } => input.push_str(&fragment),
             _ => {}
         }
-        let delta = StepDelta::Arguments { index, fragment: fragment.to_owned() };
+        let delta = StepDelta::Arguments { index, fragment };
         self.worker.live.channel.push(Entry::Step(delta));
     }
 
@@ -348,6 +371,9 @@ impl<'a> Turn<'a> {
                 self.begin_call(index, name)?;
                 self.grow_call(index, arguments);
             }
+        }
+        for (index, mut program) in std::mem::take(&mut self.programs) {
+            self.add_to_call(index, program.finish());
         }
         Ok(())
     }

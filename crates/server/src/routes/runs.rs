@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use docent_core::{AssistantTool, Run, RunId, ThreadId};
+use docent_core::{Run, RunId, ThreadId};
 use docent_engine::{Engine, NewRun};
 use serde_json::Value;
 
@@ -139,19 +139,10 @@ pub(super) fn run_of(engine: &Engine, thread: ThreadId, id: RunId) -> Result<Run
     Ok(run)
 }
 
-/// Refuses a run that could only fail: of a model that is not there, or with a tool we lack.
+/// Refuses a run that could only fail: of a model, a file or a vector store that is not there.
 fn check_run(engine: &Engine, new: &NewRun) -> Result<(), ApiError> {
     let assistant = engine.assistant(new.assistant)?;
     check_model(engine, new.model.as_ref().unwrap_or(&assistant.model))?;
-    let tools = new.tools.as_ref().unwrap_or(&assistant.tools);
-    if tools.iter().any(|tool| matches!(tool, AssistantTool::CodeInterpreter)) {
-        return Err(ApiError::invalid(
-            "The tool 'code_interpreter' cannot be run by this server. Run with other tools: \
-             'tools' of the run replaces the assistant's.",
-        )
-        .at("tools")
-        .code("unsupported_tool"));
-    }
     let resources = new.tool_resources.as_ref();
     let stores = resources.and_then(|it| it.vector_stores.as_deref()).unwrap_or_default();
     let files = resources.and_then(|it| it.code_files.as_deref()).unwrap_or_default();

@@ -4,7 +4,7 @@ use docent_core::{
     AssistantId, CallId, Run, RunError, RunErrorCode, RunIncomplete, RunStatus, Timestamp,
     ToolChoice, Truncation, Usage,
 };
-use docent_engine::{NewRun, NewThread, SubmittedOutput};
+use docent_engine::{CODE_INTERPRETER, NewRun, NewThread, SubmittedOutput};
 use serde_json::{Value, json};
 
 use super::assistant::{DEFAULT_TEMPERATURE, read_effort};
@@ -109,7 +109,9 @@ fn tool_choice(choice: &ToolChoice) -> Value {
     match choice {
         ToolChoice::None => json!("none"),
         ToolChoice::Required => json!("required"),
-        ToolChoice::Named(name) if name == FILE_SEARCH => json!({ "type": FILE_SEARCH }),
+        ToolChoice::Named(name) if name == FILE_SEARCH || name == CODE_INTERPRETER => {
+            json!({ "type": name })
+        }
         ToolChoice::Named(name) => json!({ "type": "function", "function": { "name": name } }),
         _ => json!("auto"),
     }
@@ -206,7 +208,7 @@ fn read_tool_choice(field: Field) -> Result<ToolChoice, ApiError> {
         });
     }
     let mut object = field.object()?;
-    let known = ["function", FILE_SEARCH];
+    let known = ["function", CODE_INTERPRETER, FILE_SEARCH];
     let name = match object.required("type", |field| field.word(&known))? {
         "function" => object.required("function", |field| {
             let mut object = field.object()?;

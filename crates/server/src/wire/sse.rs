@@ -3,13 +3,13 @@
 //! Those clients concatenate strings and add numbers of successive deltas, so an id, a name or an
 //! index into the text is sent once and never again.
 
-use docent_core::{Call, Message, RunStep, StepCall, StepDetails, Thread};
+use docent_core::{Call, CodeOutput, Message, RunStep, StepCall, StepDetails, Thread};
 use docent_engine::{MessageDelta, RunEvent, StepDelta};
 use serde_json::{Value, json};
 
 use super::message::{annotation, message};
 use super::run::run;
-use super::step::{StepView, step};
+use super::step::{StepView, code_output, step};
 use super::thread::thread;
 use crate::error::ApiError;
 
@@ -73,6 +73,7 @@ fn step_delta(step: &RunStep, delta: &StepDelta) -> Option<Value> {
     let call = match delta {
         StepDelta::Call { index, call } => new_call(*index, call)?,
         StepDelta::Arguments { index, fragment } => more_arguments(step, *index, fragment)?,
+        StepDelta::Outputs { index, outputs } => new_outputs(*index, outputs),
         _ => return None,
     };
     Some(json!({
@@ -94,6 +95,19 @@ fn new_call(index: usize, call: &StepCall) -> Option<Value> {
         _ => return None,
     };
     Some(json!({ "index": index, "id": call.id, "type": kind, kind: inner }))
+}
+
+fn new_outputs(index: usize, outputs: &[CodeOutput]) -> Value {
+    let numbered = outputs.iter().enumerate().map(|(number, output)| {
+        let mut shown = code_output(output);
+        shown["index"] = number.into();
+        shown
+    });
+    json!({
+        "index": index,
+        "type": "code_interpreter",
+        "code_interpreter": { "outputs": numbered.collect::<Vec<_>>() },
+    })
 }
 
 /// What a model writes to search is not shown: the API has no place for it.

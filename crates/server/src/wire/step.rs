@@ -1,8 +1,8 @@
 //! Run steps.
 
 use docent_core::{
-    AssistantTool, Call, FileSearchOptions, FileSearchResult, Run, RunStep, StepCall, StepDetails,
-    StepStatus, Timestamp,
+    AssistantTool, Call, CodeOutput, FileSearchOptions, FileSearchResult, Run, RunStep, StepCall,
+    StepDetails, StepStatus, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -122,12 +122,25 @@ fn shown_call(call: &StepCall, view: StepView) -> Value {
             "type": "function",
             "function": { "name": name, "arguments": arguments, "output": output },
         }),
-        Call::CodeInterpreter { input, .. } => json!({
-            "id": call.id,
-            "type": "code_interpreter",
-            "code_interpreter": { "input": input, "outputs": [] },
-        }),
+        Call::CodeInterpreter { input, outputs } => {
+            let outputs: Vec<Value> = outputs.iter().flatten().map(code_output).collect();
+            json!({
+                "id": call.id,
+                "type": "code_interpreter",
+                "code_interpreter": { "input": input, "outputs": outputs },
+            })
+        }
         _ => Value::Null,
+    }
+}
+
+/// What came of a program, as steps show it.
+pub(super) fn code_output(output: &CodeOutput) -> Value {
+    match output {
+        CodeOutput::Image { file } => json!({ "type": "image", "image": { "file_id": file } }),
+        CodeOutput::Logs { logs } => json!({ "type": "logs", "logs": logs }),
+        // A kind of output that came after this server has no form in the API.
+        _ => json!({ "type": "logs", "logs": "" }),
     }
 }
 

@@ -3,6 +3,7 @@
 mod support;
 
 mod basics;
+mod code;
 mod compatibility;
 mod files;
 mod objects;

@@ -127,7 +127,7 @@ fn a_run_that_cannot_be_is_refused_before_it_begins() {
     for (body, param, code) in [
         (json!({}), "assistant_id", "missing_required_parameter"),
         (json!({ "model": "x" }), "model", "model_not_found"),
-        (json!({ "tools": [{ "type": "code_interpreter" }] }), "tools", "unsupported_tool"),
+        (json!({ "tool_choice": { "type": "spell" } }), "tool_choice.type", "invalid_value"),
         (json!({ "max_prompt_tokens": 255 }), "max_prompt_tokens", "integer_below_min_value"),
         (json!({ "tool_choice": "maybe" }), "tool_choice", "invalid_value"),
         (json!({ "thread": {} }), "thread", "unknown_parameter"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use docent_core::{ChatModels, Clock, IdSource, RandomIds, Store, SystemClock};
+use docent_core::{ChatModels, Clock, IdSource, RandomIds, Store, SystemClock, Tool};
 use docent_engine::{Engine, EngineOptions, EngineParts};
 use docent_inference::chat::{Scripted, ScriptedReply};
 use docent_inference::{ConfiguredModels, ModelsConfig};
@@ -29,6 +29,14 @@ pub(crate) struct Api {
     _dir: TempDir,
 }
 
+/// What a server has beside its model.
+#[derive(Default)]
+pub(crate) struct Setup {
+    pub(crate) keys: ApiKeys,
+    pub(crate) tools: Vec<Arc<dyn Tool>>,
+    pub(crate) options: EngineOptions,
+}
+
 /// What was answered.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -47,8 +55,14 @@ impl Api {
         script: impl IntoIterator<Item = ScriptedReply>,
         keys: ApiKeys,
     ) -> Self {
+        Self::with(Arc::new(Scripted::new(script)), Setup { keys, ..Setup::default() })
+    }
+
+    /// A server of this model, set up otherwise.
+    pub(crate) fn with(model: Arc<Scripted>, setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let engine = engine(Arc::new(Scripted::new(script)), &dir);
+        let keys = setup.keys.clone();
+        let engine = engine(model, setup, &dir);
         let listen = ([127, 0, 0, 1], 0).into();
         let options = ServerOptions { listen, keys, ..ServerOptions::default() };
         let server = Server::bind(engine, options).unwrap();
@@ -241,10 +255,10 @@ pub(crate) fn id(object: &Value) -> String {
 
 /// An engine whose model says nothing.
 pub(crate) fn plain_engine() -> Engine {
-    engine(Arc::new(Scripted::new([])), &tempfile::tempdir().unwrap())
+    engine(Arc::new(Scripted::new([])), Setup::default(), &tempfile::tempdir().unwrap())
 }
 
-fn engine(model: Arc<Scripted>, dir: &TempDir) -> Engine {
+fn engine(model: Arc<Scripted>, setup: Setup, dir: &TempDir) -> Engine {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(RandomIds::new(clock.clone()));
@@ -263,7 +277,7 @@ fn engine(model: Arc<Scripted>, dir: &TempDir) -> Engine {
     let models: Arc<dyn ChatModels> = Arc::new(models);
     let collections = Arc::new(collections.unwrap());
     // As `docent serve` has it for a remote model.
-    let options = EngineOptions { workers: 256, ..EngineOptions::default() };
-    let tools = vec![];
+    let options = EngineOptions { workers: 256, ..setup.options };
+    let tools = setup.tools;
     Engine::open(EngineParts { store, collections, models, tools, clock, ids, options }).unwrap()
 }
