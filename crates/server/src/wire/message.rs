@@ -1,7 +1,7 @@
 //! Messages.
 
 use docent_core::{
-    Annotation, AnnotationTarget, Attachment, AttachmentTool, Content, FileId, Message,
+    Annotation, AnnotationTarget, Attachment, AttachmentTool, Citation, Content, FileId, Message,
     MessageIncomplete, MessageRole, MessageStatus, Metadata,
 };
 use docent_engine::NewMessage;
@@ -81,9 +81,7 @@ fn content(part: &Content) -> Value {
 /// An annotation as messages show it.
 pub(super) fn annotation(annotation: &Annotation) -> Value {
     let (kind, target) = match &annotation.target {
-        AnnotationTarget::FileCitation(citation) => {
-            ("file_citation", json!({ "file_id": citation.file }))
-        }
+        AnnotationTarget::FileCitation(citation) => ("file_citation", file_citation(citation)),
         AnnotationTarget::FilePath { file } => ("file_path", json!({ "file_id": file })),
         _ => ("file_path", Value::Null),
     };
@@ -94,6 +92,11 @@ pub(super) fn annotation(annotation: &Annotation) -> Value {
         "end_index": annotation.end,
         kind: target,
     })
+}
+
+/// The API names the file alone; where in it, and in which words, is an extension.
+fn file_citation(citation: &Citation) -> Value {
+    json!({ "file_id": citation.file, "page": citation.page_start, "quote": citation.quote })
 }
 
 fn attachment(attachment: &Attachment) -> Value {

@@ -133,6 +133,38 @@ fn an_attachment_makes_the_threads_store_and_is_found_by_its_run() {
 }
 
 #[test]
+fn a_citation_says_on_which_page_and_in_which_words() {
+    const QUOTE: &str = "The boiler was serviced in May 2024.";
+    let search = ScriptedReply::call("file_search", r#"{"queries":["boiler"]}"#);
+    let answer = ScriptedReply::text("Ja. The boiler was serviced in May 2024【4:0†source】.");
+    let api = Api::new([search, answer]);
+    let file = upload_text(&api, "boiler.txt", QUOTE);
+    let assistant = api.assistant(json!({ "tools": [{ "type": "file_search" }] }));
+    let attachments = json!([{ "file_id": file, "tools": [{ "type": "file_search" }] }]);
+    let message = json!({ "role": "user", "content": "When?", "attachments": attachments });
+    let thread = id(&api.made("/v1/threads", &json!({ "messages": [message] })));
+    let body = json!({ "assistant_id": assistant, "stream": true });
+    let events = api.stream(&format!("/v1/threads/{thread}/runs"), &body);
+
+    let annotation = json!({
+        "type": "file_citation",
+        "text": "【4:0†source】",
+        "start_index": 39,
+        "end_index": 51,
+        "file_citation": { "file_id": file, "page": 1, "quote": QUOTE },
+    });
+    let listed = api.get(&format!("/v1/threads/{thread}/messages")).ok();
+    assert_eq!(listed["data"][0]["content"][0]["text"]["annotations"], json!([annotation]));
+    let deltas = events.iter().filter(|(name, _)| name == "thread.message.delta");
+    let cited = deltas.filter_map(|(_, it)| {
+        it["delta"]["content"][0]["text"]["annotations"].as_array()?.first().cloned()
+    });
+    let mut numbered = annotation;
+    numbered["index"] = 0.into();
+    assert_eq!(cited.collect::<Vec<_>>(), [numbered]);
+}
+
+#[test]
 fn metadata_of_messages_and_runs_changes_and_messages_go() {
     let api = Api::new([ScriptedReply::text("Hello.")]);
     let (assistant, thread) = (api.assistant(json!({})), api.thread());
