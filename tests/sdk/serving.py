@@ -1,0 +1,53 @@
+"""A real `docent serve` with a library of its own, behind the judging proxy."""
+
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+from proxy import Proxy
+
+REMOTE = """[models."*"]
+backend = "remote"
+base_url = "http://127.0.0.1:{port}/v1"
+profile = "tools"
+"""
+
+
+def remote(upstream):
+    """A configuration in which `upstream` plays every model."""
+    return REMOTE.format(port=upstream.server_port)
+
+
+@contextmanager
+def served(program, config):
+    """The proxy before a server with this `docent.toml`; every answer must fit the document."""
+    with tempfile.TemporaryDirectory() as folder:
+        server, address = begin(program, Path(folder), config)
+        proxy = Proxy(address)
+        try:
+            yield proxy
+        finally:
+            server.terminate()
+            code = server.wait(timeout=20)
+            print(proxy.report(), file=sys.stderr)
+    assert code == 0, f"the server ended with {code}"
+    assert not proxy.findings, f"{len(proxy.findings)} answers are not as documented"
+
+
+def begin(program, folder, config):
+    """Starts the server on a free port; gives the process, and its host and port."""
+    (folder / "docent.toml").write_text(config, encoding="utf-8")
+    command = [program, "--no-embedder", "--library", folder / "library"]
+    command += ["--config", folder / "docent.toml", "serve", "--listen", "127.0.0.1:0"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    said = ""
+    for line in server.stderr:
+        if found := re.search(r"http://([\d.]+):(\d+)/v1", line):
+            threading.Thread(target=server.stderr.read, daemon=True).start()
+            return server, (found[1], int(found[2]))
+        said += line
+    raise SystemExit(f"docent serve did not begin: {said}")
