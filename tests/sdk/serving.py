@@ -1,6 +1,7 @@
 """A real `docent serve` with a library of its own, behind the judging proxy."""
 
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from proxy import Proxy
+
+# A story takes seconds. What waits longer waits for ever, and is to say where.
+MOST_SECONDS = 150
 
 REMOTE = """[models."*"]
 backend = "remote"
@@ -25,6 +29,8 @@ def remote(upstream):
 @contextmanager
 def served(program, config):
     """The proxy before a server with this `docent.toml`; every answer must fit the document."""
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(MOST_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         server, address = begin(program, Path(folder), config)
         proxy = Proxy(address)
@@ -36,6 +42,10 @@ def served(program, config):
             print(proxy.report(), file=sys.stderr)
     assert code == 0, f"the server ended with {code}"
     assert not proxy.findings, f"{len(proxy.findings)} answers are not as documented"
+
+
+def too_long(*_):
+    raise TimeoutError(f"not over after {MOST_SECONDS} seconds")
 
 
 def begin(program, folder, config):
