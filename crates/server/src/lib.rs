@@ -33,6 +33,7 @@ mod pages;
 
 mod error;
 mod ids;
+mod queries;
 mod request;
 mod routes;
 mod wire;

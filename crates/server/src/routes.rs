@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -26,6 +26,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::ids::ApiId;
 use crate::pages;
+use crate::queries;
 use crate::request::invalid_url;
 
 /// What a handler answers.
@@ -70,6 +71,7 @@ fn v1() -> Router<App> {
         .route("/files", get(files::list).post(files::create))
         .route("/files/{file_id}", get(files::retrieve).delete(files::delete))
         .route("/files/{file_id}/content", get(files::content))
+        .route_layer(from_fn(queries::check))
 }
 
 fn run_routes() -> Router<App> {

@@ -245,3 +245,28 @@ fn a_list_is_read_page_by_page_in_both_directions() {
         assert_eq!(refused.refused(400), (message, param, Some(code)));
     }
 }
+
+#[test]
+fn a_query_parameter_that_nobody_reads_is_refused() {
+    let api = Api::new([]);
+    let (assistant, thread) = (api.assistant(json!({})), api.thread());
+    let one = format!("/v1/assistants/{assistant}");
+    let messages = format!("/v1/threads/{thread}/messages");
+    let wrong = "limit=1&colour=red";
+    for path in [&one, "/v1/models", "/v1/models/gpt-4o", "/v1/files/file-1/content"] {
+        let refused = api.get(&format!("{path}?{wrong}"));
+        let (message, param, code) = refused.refused(400);
+        assert_eq!(message, "Unknown parameter: 'colour'.", "{path}");
+        assert_eq!((param, code), (Some("colour"), Some("unknown_parameter")));
+    }
+    let list = api.get(&format!("/v1/assistants?{wrong}"));
+    assert_eq!(list.refused(400).1, Some("colour"));
+    for path in ["/v1/assistants", "/v1/threads", &messages, "/v1/threads/runs", &one] {
+        let refused = api.post(&format!("{path}?colour=red"), &json!({}));
+        assert_eq!(refused.refused(400).1, Some("colour"), "{path}");
+    }
+    assert_eq!(api.delete(&format!("{one}?colour=red")).refused(400).1, Some("colour"));
+    assert_eq!(api.get(&one).status, 200, "nothing was deleted");
+    let all = api.get("/v1/assistants?limit=5&order=asc").ok();
+    assert_eq!(all["data"].as_array().unwrap().len(), 1, "nothing was made");
+}
