@@ -10,15 +10,16 @@ mod ingest;
 mod queue;
 mod search;
 mod stores;
+mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use docent_core::{
-    Blobs, Clock, Embedder, FileStatus, IdSource, Reranker, Result, Store, VectorStore,
+    BlobHash, Blobs, Clock, Embedder, FileStatus, IdSource, Reranker, Result, Store, VectorStore,
     VectorStoreFile, VectorStoreId,
 };
 use docent_ingest::Ingestor;
@@ -118,6 +119,8 @@ pub struct Collections {
     queue: Queue,
     /// Held shared while a blob is put and its file written, so that no blob is collected between.
     uploads: RwLock<()>,
+    /// Bytes that no file seems to mention and that are not collected yet.
+    orphans: Mutex<BTreeSet<BlobHash>>,
 }
 
 impl Collections {
@@ -141,6 +144,7 @@ impl Collections {
             opening: Mutex::default(),
             queue: Queue::default(),
             uploads: RwLock::default(),
+            orphans: Mutex::default(),
         };
         collections.take_up()?;
         Ok(collections)

@@ -1,13 +1,13 @@
 //! Asking through other chat models: an endpoint, and weights on this machine.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::thread::{self, JoinHandle};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::{Home, Ran};
+use crate::upstream::Upstream;
 
 const TEXT: &str = "The alpha valve opens at 80 degrees. It closes at 70 degrees.";
 
@@ -17,12 +17,13 @@ fn an_endpoint_searches_and_only_true_citations_are_shown() {
         "function": {"name": "file_search", "arguments": "{\"queries\":[\"alpha valve\"]}"}}]});
     let answer = json!({"content":
         "The alpha valve opens at 80 degrees【4:0†source】. Elephants never forget【4:7†source】."});
-    let (base_url, upstream) = endpoint(vec![search, answer]);
+    let upstream = endpoint([search, answer]);
     let home = Home::new();
     home.write("alpha.md", TEXT);
     let config = format!(
-        "[models.\"gpt-4o\"]\nbackend = \"remote\"\nbase_url = \"{base_url}\"\n\
-         api_key_env = \"UPSTREAM_KEY\"\n"
+        "[models.\"gpt-4o\"]\nbackend = \"remote\"\nbase_url = \"{}\"\n\
+         api_key_env = \"UPSTREAM_KEY\"\n",
+        upstream.base_url()
     );
     home.write("docent.toml", config);
     home.done(&["add", "alpha.md"]);
@@ -34,10 +35,10 @@ fn an_endpoint_searches_and_only_true_citations_are_shown() {
     assert_eq!(said["citations"][0]["file"], "alpha.md");
     assert!(said["answer"].as_str().unwrap().contains("80 degrees[1]"), "{said}");
 
-    let asked = upstream.join().unwrap();
-    assert!(asked.iter().all(|(head, _)| head.contains("Bearer sk-secret")), "{asked:?}");
-    assert_eq!(asked[0].1["model"], "gpt-4o");
-    let found = asked[1].1["messages"].as_array().unwrap().last().unwrap();
+    let asked = upstream.asked();
+    assert!(asked.iter().all(|it| it.head.contains("Bearer sk-secret")), "{asked:?}");
+    assert_eq!(asked[0].body["model"], "gpt-4o");
+    let found = asked[1].body["messages"].as_array().unwrap().last().unwrap();
     assert!(found["content"].as_str().unwrap().contains("opens at 80 degrees"), "{found}");
     assert!(!format!("{ran:?}").contains("sk-secret"));
 }
@@ -92,42 +93,8 @@ fn weights() -> Option<String> {
     here
 }
 
-/// An endpoint that answers each request with the next of `deltas`, and tells what it was asked:
-/// heads and bodies.
-fn endpoint(deltas: Vec<Value>) -> (String, JoinHandle<Vec<(String, Value)>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-    let serve = move || {
-        let answer = |delta: &Value| {
-            let (mut connection, _) = listener.accept().unwrap();
-            let asked = request(&mut connection);
-            let finish = if delta["content"].is_null() { "tool_calls" } else { "stop" };
-            let delta = json!({"choices": [{"index": 0, "delta": delta}]});
-            let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]});
-            write!(
-                connection,
-                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
-                 data: {delta}\n\ndata: {end}\n\ndata: [DONE]\n\n"
-            )
-            .unwrap();
-            asked
-        };
-        deltas.iter().map(answer).collect()
-    };
-    (base_url, thread::spawn(serve))
-}
-
-fn request(connection: &mut TcpStream) -> (String, Value) {
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let length = connection.read(&mut buffer).unwrap();
-        bytes.extend_from_slice(&buffer[..length]);
-        let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        if let Ok(body) = serde_json::from_str(body) {
-            return (head.to_owned(), body);
-        }
-        assert!(length > 0, "the request broke off");
-    }
+/// An endpoint that answers each request with the next of `deltas`.
+fn endpoint(deltas: [Value; 2]) -> Upstream {
+    let deltas = Mutex::new(deltas.into_iter());
+    Upstream::new(move |_| vec![(Duration::ZERO, deltas.lock().unwrap().next().unwrap())])
 }

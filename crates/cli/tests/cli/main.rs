@@ -9,3 +9,5 @@ mod interrupt;
 mod models;
 mod search;
 mod support;
+#[path = "../shared/upstream.rs"]
+mod upstream;

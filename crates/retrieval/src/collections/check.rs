@@ -48,7 +48,7 @@ pub struct Finding {
 const PAGE: usize = 512;
 
 #[derive(Default)]
-struct Findings {
+pub(super) struct Findings {
     found: Vec<Finding>,
     /// Embedding keys some chunk mentions.
     mentioned: BTreeSet<String>,
@@ -90,7 +90,7 @@ impl Collections {
     }
 
     /// Indexes of vector stores that do not exist any more.
-    fn check_directories(
+    pub(super) fn check_directories(
         &self,
         stores: &[(VectorStoreId, VectorStore)],
         fix: bool,

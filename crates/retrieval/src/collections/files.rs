@@ -43,15 +43,16 @@ impl Collections {
         source: &mut dyn io::Read,
         describe: &mut dyn FnMut() -> (String, Purpose),
     ) -> Result<File> {
-        let _no_collection = self.uploads.read();
-        let blob = self.keep_bytes(source)?;
-        let (filename, purpose) = describe();
-        let file = self.new_file(&filename, purpose, blob);
-        let mut write = self.store.write()?;
-        put_file(&mut *write, &file)?;
-        write.commit()?;
-        crash_point("ingest.after-file");
-        Ok(file)
+        self.uploading(|| {
+            let blob = self.keep_bytes(source)?;
+            let (filename, purpose) = describe();
+            let file = self.new_file(&filename, purpose, blob);
+            let mut write = self.store.write()?;
+            put_file(&mut *write, &file)?;
+            write.commit()?;
+            crash_point("ingest.after-file");
+            Ok(file)
+        })
     }
 
     /// Keeps all that `source` yields as a file and [attaches](Self::attach) it, in one
@@ -68,16 +69,30 @@ impl Collections {
         options: AttachOptions,
         along: &mut dyn FnMut(&mut dyn Write, &File) -> Result<()>,
     ) -> Result<(File, VectorStoreFile)> {
-        let _no_collection = self.uploads.read();
-        let file = self.new_file(new.filename, new.purpose, self.keep_bytes(source)?);
-        let mut write = self.store.write()?;
-        put_file(&mut *write, &file)?;
-        let attached = self.attach_within(&mut *write, store, &[(file.id, options)])?;
-        along(&mut *write, &file)?;
-        let entry = tables::store_file(&*write, store, file.id)?;
-        write.commit()?;
-        self.begin(attached);
-        Ok((file, entry))
+        self.uploading(|| {
+            let file = self.new_file(new.filename, new.purpose, self.keep_bytes(source)?);
+            let mut write = self.store.write()?;
+            put_file(&mut *write, &file)?;
+            let attached = self.attach_within(&mut *write, store, &[(file.id, options)])?;
+            along(&mut *write, &file)?;
+            let entry = tables::store_file(&*write, store, file.id)?;
+            write.commit()?;
+            self.begin(attached);
+            Ok((file, entry))
+        })
+    }
+
+    /// Keeps bytes, and the row that mentions them, together: nothing is collected between, but
+    /// what could not be meanwhile is then.
+    fn uploading<T>(&self, upload: impl FnOnce() -> Result<T>) -> Result<T> {
+        let kept = {
+            let _no_collection = self.uploads.read();
+            upload()
+        };
+        if let Err(error) = self.collect_orphans() {
+            tracing::warn!(error = format!("{error:#}"), "bytes of deleted files stay");
+        }
+        kept
     }
 
     /// The bytes are on the disk before any row mentions them.
@@ -168,16 +183,6 @@ impl Collections {
             }
         }
         Ok(left)
-    }
-
-    /// Deletes a blob no file mentions. While an upload is under way, which may be of these very
-    /// bytes, it is left to [`check`](Self::check).
-    fn collect_blob(&self, hash: BlobHash) -> Result<()> {
-        let Ok(_no_upload) = self.uploads.try_write() else { return Ok(()) };
-        if self.files_with(hash)?.is_empty() {
-            self.blobs.delete(hash)?;
-        }
-        Ok(())
     }
 }
 

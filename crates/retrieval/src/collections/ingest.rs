@@ -98,14 +98,9 @@ impl Collections {
     pub fn process(&self, on_progress: &mut OnProgress<'_>) -> Result<ProcessOutcome> {
         let mut outcome = ProcessOutcome::default();
         loop {
-            let step = if let Some(claim) = self.queue.next_to_read() {
-                self.read_file(claim, on_progress, &mut outcome)?
-            } else if let Some(claim) = self.queue.next_to_embed(None) {
-                self.embed_batch(claim, on_progress, &mut outcome)?
-            } else {
-                break;
-            };
-            if step.is_break() {
+            let next = self.queue.next_to_read().or_else(|| self.queue.next_to_embed(None));
+            let Some(claim) = next else { break };
+            if self.work_on(claim, on_progress, &mut outcome)?.is_break() {
                 outcome.interrupted = true;
                 break;
             }
@@ -127,16 +122,34 @@ impl Collections {
     ) -> Result<ProcessOutcome> {
         let mut outcome = ProcessOutcome::default();
         while let Some(claim) = files.iter().find_map(|file| self.queue.claim((store, *file))) {
-            let step = match claim.to_read {
-                true => self.read_file(claim, on_progress, &mut outcome)?,
-                false => self.embed_batch(claim, on_progress, &mut outcome)?,
-            };
-            if step.is_break() {
+            if self.work_on(claim, on_progress, &mut outcome)?.is_break() {
                 outcome.interrupted = true;
                 break;
             }
         }
         Ok(outcome)
+    }
+
+    /// One small step. A vector store that is deleted meanwhile needs none: whatever failed for
+    /// that must not stop the others.
+    fn work_on(
+        &self,
+        claim: Claim<'_>,
+        on_progress: &mut OnProgress<'_>,
+        outcome: &mut ProcessOutcome,
+    ) -> Result<ControlFlow<()>> {
+        let store = claim.key.0;
+        let worked = match claim.to_read {
+            true => self.read_file(claim, on_progress, outcome),
+            false => self.embed_batch(claim, on_progress, outcome),
+        };
+        let is_gone = |error: Error| error.kind() == ErrorKind::NotFound;
+        match worked {
+            Err(_) if self.read_vector_store(store).is_err_and(is_gone) => {
+                Ok(ControlFlow::Continue(()))
+            }
+            worked => worked,
+        }
     }
 
     fn read_file(

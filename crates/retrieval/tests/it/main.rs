@@ -5,3 +5,4 @@ mod history;
 mod indexes;
 mod stores;
 mod support;
+mod sweep;

@@ -58,6 +58,10 @@ impl Library {
             Embeds::Nothing => None,
             embeds => Some(Arc::new(Bag::new(embeds, Arc::clone(&self.embedded)))),
         };
+        self.open_with(embedder)
+    }
+
+    pub(crate) fn open_with(&self, embedder: Option<Arc<dyn Embedder>>) -> Collections {
         Collections::open(CollectionsParts {
             store: Arc::clone(&self.store),
             blobs: Arc::clone(&self.blobs),
