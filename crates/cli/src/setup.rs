@@ -23,8 +23,8 @@ const CONFIG: &str = "docent.toml";
 
 /// How many runs `docent serve` works on at a time with a remote model. Their threads wait for the
 /// model and do not compute, so two hundred clients need not queue; one that sleeps costs some
-/// pages of its small stack. Models on this machine keep the engine's own bound: more runs than
-/// cores would not be faster, and each has a key/value cache.
+/// pages of its small stack. Models on this machine take turns among themselves, and where there
+/// are no others the engine's own bound is enough.
 const REMOTE_RUNS: usize = 256;
 
 /// Everything settled before a command begins.

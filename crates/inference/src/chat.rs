@@ -9,6 +9,7 @@
 //!
 //! [`ConfiguredModels`](crate::ConfiguredModels) chooses among them by the names in `docent.toml`.
 
+mod bounded;
 mod extractive;
 #[cfg(feature = "local-models")]
 mod local;
@@ -17,6 +18,7 @@ mod remote;
 mod scripted;
 mod tokens;
 
+pub use bounded::{Bounded, Turns};
 pub use extractive::Extractive;
 #[cfg(feature = "local-models")]
 pub use local::{Local, Weights};

@@ -8,6 +8,7 @@ use docent_engine::Engine;
 use crate::bridge::Threads;
 use crate::ingest::Ingest;
 use crate::keys::ApiKeys;
+use crate::server::Patience;
 
 /// What every request needs. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,12 +20,18 @@ struct Shared {
     keys: ApiKeys,
     threads: Threads,
     ingest: Ingest,
+    patience: Patience,
 }
 
 impl App {
-    pub(crate) fn new(engine: Engine, keys: ApiKeys) -> Result<Self> {
+    pub(crate) fn new(engine: Engine, keys: ApiKeys, patience: Patience) -> Result<Self> {
         let ingest = Ingest::begin(&engine)?;
-        Ok(Self(Arc::new(Shared { engine, keys, threads: Threads::default(), ingest })))
+        let threads = Threads::default();
+        Ok(Self(Arc::new(Shared { engine, keys, threads, ingest, patience })))
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        self.0.patience
     }
 
     pub(crate) fn engine(&self) -> &Engine {

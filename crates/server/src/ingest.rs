@@ -35,10 +35,16 @@ impl Ingest {
     /// Begins the threads, which look at once for what was left waiting.
     pub(crate) fn begin(engine: &Engine) -> Result<Self> {
         let ingest = Self::default();
-        for _ in 0..THREADS {
+        for number in 0..THREADS {
             let (engine, own) = (engine.clone(), ingest.clone());
             let thread = thread::Builder::new().name("docent-ingest".to_owned());
-            thread.spawn(move || own.work(&engine)).map_err(|source| {
+            let work = move || {
+                if number == 0 {
+                    sweep(&engine);
+                }
+                own.work(&engine);
+            };
+            thread.spawn(work).map_err(|source| {
                 Error::new(ErrorKind::Overloaded, "thread docent-ingest cannot begin")
                     .with_source(source)
             })?;
@@ -97,5 +103,12 @@ impl Ingest {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Clears away what uploads that a crash cut off have left.
+fn sweep(engine: &Engine) {
+    if let Err(error) = engine.collections().sweep() {
+        tracing::warn!(error = format!("{error:#}"), "bytes of no file stay");
     }
 }

@@ -27,6 +27,7 @@ mod server;
 
 mod app;
 mod bridge;
+mod connections;
 mod ingest;
 mod keys;
 mod pages;
@@ -39,4 +40,4 @@ mod routes;
 mod wire;
 
 pub use keys::ApiKeys;
-pub use server::{Server, ServerOptions, Stopper};
+pub use server::{Patience, Server, ServerOptions, Stopper};

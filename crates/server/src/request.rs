@@ -1,20 +1,16 @@
 //! What handlers take from a request: ids in its path, its query, its body.
 
-use std::time::Duration;
-
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 
+use crate::app::App;
 use crate::error::ApiError;
 use crate::ids::{self, ApiId};
 use crate::wire::{Object, Query};
 
 /// A thousand messages of full length would not fit; nothing an official client sends comes near.
 const MOST_BODY_BYTES: usize = 64 << 20;
-
-/// How long a client may take to send a body of JSON.
-const BODY_TIME: Duration = Duration::from_secs(60);
 
 /// The ids in a path.
 #[derive(Debug)]
@@ -51,16 +47,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Object {
+impl FromRequest<App> for Object {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let read = axum::body::to_bytes(request.into_body(), MOST_BODY_BYTES);
-        let Ok(body) = tokio::time::timeout(BODY_TIME, read).await else {
-            return Err(ApiError::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "The body of your request did not arrive in time.",
-            ));
+        let Ok(body) = tokio::time::timeout(app.patience().body, read).await else {
+            return Err(late());
         };
         let body = body.map_err(|_| {
             let most = MOST_BODY_BYTES >> 20;
@@ -71,6 +64,12 @@ impl<S: Send + Sync> FromRequest<S> for Object {
         })?;
         Self::parse(&body)
     }
+}
+
+/// The body took too long.
+pub(crate) fn late() -> ApiError {
+    let message = "The body of your request did not arrive in time.";
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, message)
 }
 
 /// There is nothing at this path.

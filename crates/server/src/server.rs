@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::app::App;
+use crate::connections;
 use crate::keys::ApiKeys;
 use crate::routes;
 
@@ -25,6 +26,23 @@ pub struct ServerOptions {
     pub keys: ApiKeys,
     /// How long a stop waits for answers that are on their way.
     pub grace: Duration,
+    /// What a client may take its time for.
+    pub patience: Patience,
+}
+
+/// How long a client may take for what it sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A request's head; also how long a connection may be idle.
+    pub head: Duration,
+    /// A body of JSON, and the next piece of an upload.
+    pub body: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(30), body: Duration::from_secs(60) }
+    }
 }
 
 impl Default for ServerOptions {
@@ -34,6 +52,7 @@ impl Default for ServerOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             keys: ApiKeys::default(),
             grace: Duration::from_secs(10),
+            patience: Patience::default(),
         }
     }
 }
@@ -46,6 +65,7 @@ pub struct Server {
     address: SocketAddr,
     app: App,
     grace: Duration,
+    patience: Patience,
     stop: watch::Receiver<bool>,
     stopper: Stopper,
 }
@@ -68,7 +88,7 @@ impl Server {
     /// [`Invalid`](ErrorKind::Invalid) for an address others can reach when there is no API key,
     /// [`Unavailable`](ErrorKind::Unavailable) when the address cannot be had.
     pub fn bind(engine: Engine, options: ServerOptions) -> Result<Self> {
-        let ServerOptions { listen, keys, grace } = options;
+        let ServerOptions { listen, keys, grace, patience } = options;
         if !listen.ip().is_loopback() && keys.is_empty() {
             return Err(Error::invalid(format!(
                 "{listen} can be reached from other machines, so it needs an API key; set \
@@ -86,13 +106,14 @@ impl Server {
             bound.map_err(|source| begin_error(&format!("cannot listen on {listen}"), source))?;
         let address = listener.local_addr()?;
         let (sender, stop) = watch::channel(false);
-        let app = App::new(engine, keys)?;
+        let app = App::new(engine, keys, patience)?;
         Ok(Self {
             runtime,
             listener,
             address,
             app,
             grace,
+            patience,
             stop,
             stopper: Stopper(Arc::new(sender)),
         })
@@ -110,11 +131,8 @@ impl Server {
 
     /// Answers until it is stopped. The engine is shut down then: runs that go on are parked, and
     /// taken up when the library is next opened.
-    ///
-    /// # Errors
-    /// When the listener fails.
     pub fn run(self) -> Result<()> {
-        let Self { runtime, listener, app, grace, stop, stopper, .. } = self;
+        let Self { runtime, listener, app, grace, patience, stop, stopper, .. } = self;
         let router = routes::router(app.clone());
         let stopped = |mut stop: watch::Receiver<bool>| async move {
             // Without anyone left who could stop it, it is never stopped.
@@ -122,22 +140,22 @@ impl Server {
                 std::future::pending::<()>().await;
             }
         };
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stopped(stop.clone()));
-        let served = runtime.block_on(async {
+        let served = connections::serve(listener, router, patience.head, stopped(stop.clone()));
+        runtime.block_on(async {
             tokio::select! {
-                served = async { serving.await } => served,
+                () = served => {}
                 () = async {
                     stopped(stop).await;
                     // Streams end only when their runs do, so runs are parked first.
                     app.park().await;
                     tokio::time::sleep(grace).await;
-                } => Ok(()),
+                } => {}
             }
         });
         drop(stopper);
         app.shut_down();
         runtime.shutdown_timeout(Duration::from_secs(1));
-        Ok(served?)
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod exchange;
 mod failure;
+mod idle;
 mod reading;
 mod sse;
 mod wire;
@@ -26,6 +27,7 @@ use ureq::http::{HeaderValue, Request, Uri};
 
 use self::exchange::Exchange;
 use self::failure::{Failure, Retry};
+use self::idle::IdleAgents;
 use self::reading::{Progress, Reading};
 use self::wire::{Answer, LimitName, request_body};
 use super::tokens::estimate;
@@ -51,6 +53,7 @@ pub struct Remote {
     /// Learned from the endpoint's first refusal of the old name.
     wants_new_limit_name: AtomicBool,
     first_pause: Duration,
+    idle: IdleAgents,
 }
 
 /// An API key. Its `Debug` does not print it.
@@ -90,6 +93,7 @@ impl Remote {
             key,
             wants_new_limit_name,
             first_pause: FIRST_PAUSE,
+            idle: IdleAgents::default(),
         })
     }
 
@@ -103,7 +107,7 @@ impl Remote {
         }
     }
 
-    fn agent(&self, deadline: Instant) -> Agent {
+    fn agent(&self) -> Agent {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // A redirected POST becomes a GET: tell the user instead.
@@ -111,7 +115,8 @@ impl Remote {
             .user_agent(concat!("docent/", env!("CARGO_PKG_VERSION")))
             .timeout_resolve(Some(self.config.connect_timeout))
             .timeout_connect(Some(self.config.connect_timeout))
-            .timeout_global(Some(deadline.saturating_duration_since(Instant::now())));
+            .max_idle_connections(1)
+            .max_idle_age(idle::MOST_AGE);
         let config = if self.is_on_this_machine() { config.proxy(None) } else { config };
         config.build().into()
     }
@@ -147,22 +152,50 @@ impl Remote {
         let internal = |error| Failure { error, retry: Retry::Never };
         let model = self.model_name(request).map_err(internal)?;
         let body = request_body(request, model, self.limit_name()).to_string().into_bytes();
-        let http_request = self.http_request(body).map_err(internal)?;
-        let exchange = Exchange::start(self.agent(deadline), http_request).map_err(internal)?;
         let mut reading = Reading::new(&self.shown_url);
+        let mut tried = None;
+        if let Some(agent) = self.idle.take() {
+            let again = self.exchange(agent, body.clone(), deadline, &mut reading, on_delta);
+            // The endpoint may have closed the connection just now, which is no fault of its.
+            let was_closed = !reading.is_answered()
+                && again.as_ref().is_err_and(|failure| failure.retry == Retry::Backoff);
+            tried = (!was_closed).then_some(again);
+        }
+        let tried = tried
+            .unwrap_or_else(|| self.exchange(self.agent(), body, deadline, &mut reading, on_delta));
+        tried.map(|progress| (reading.into_answer(), progress))
+    }
+
+    /// Sends a request by `agent` and reads its answer.
+    fn exchange(
+        &self,
+        agent: Agent,
+        body: Vec<u8>,
+        deadline: Instant,
+        reading: &mut Reading<'_>,
+        on_delta: &mut OnDelta<'_>,
+    ) -> Result<Progress, Failure> {
+        let internal = |error| Failure { error, retry: Retry::Never };
+        let request = self.http_request(body).map_err(internal)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let request = agent.configure_request(request).timeout_global(Some(left)).build();
+        let exchange = Exchange::start(agent, request).map_err(internal)?;
         let mut last_heard = Instant::now();
         loop {
-            self.check_patience(&reading, last_heard, deadline)?;
+            self.check_patience(reading, last_heard, deadline)?;
             let progress = match exchange.wait(TICK) {
                 None if still_there(on_delta).is_break() => Progress::Cancelled,
                 None => continue,
                 Some(arrival) => reading.arrive(arrival, on_delta)?,
             };
-            if progress != Progress::Going {
-                return Ok((reading.into_answer(), progress));
-            }
-            if reading.has_begun() {
-                last_heard = Instant::now();
+            match progress {
+                Progress::Going if reading.has_begun() => last_heard = Instant::now(),
+                Progress::Going => {}
+                Progress::Cancelled => return Ok(progress),
+                Progress::Complete => {
+                    self.idle.put_back(exchange.finish());
+                    return Ok(progress);
+                }
             }
         }
     }

@@ -9,16 +9,17 @@ use docent_core::{ChatModel, ChatModels, Error, Result};
 use tracing::info_span;
 
 use super::{ANY_MODEL, LocalConfig, ModelConfig, ModelsConfig, RemoteConfig};
-use crate::chat::Extractive;
+use crate::chat::{Bounded, Extractive, Turns};
 
 /// Finds the weights of a model in the catalog: a GGUF file for a name.
 pub type LocateModel = dyn Fn(&str) -> Result<PathBuf> + Send + Sync;
 
 /// The chat models of a configuration. Each is loaded when first asked for, and once, however
-/// many threads ask.
+/// many threads ask. Those that compute on this machine [take turns](Turns).
 pub struct ConfiguredModels {
     slots: BTreeMap<String, Slot>,
     locate: Box<LocateModel>,
+    turns: Arc<Turns>,
 }
 
 enum Slot {
@@ -37,7 +38,8 @@ impl ConfiguredModels {
         let locate = |name: &str| {
             Err(Error::unavailable(format!("there is no catalog to find model {name:?} in")))
         };
-        Self { slots, locate: Box::new(locate) }
+        let turns = Arc::new(Turns::for_this_machine());
+        Self { slots, locate: Box::new(locate), turns }
     }
 
     /// The same models, finding weights by `locate`.
@@ -64,7 +66,8 @@ impl ConfiguredModels {
             ModelConfig::Extractive => Ok(Arc::new(Extractive::new(name)) as Arc<dyn ChatModel>),
             ModelConfig::Remote(remote) => load_remote(name, remote),
             ModelConfig::Local(local) => {
-                self.weights(local).and_then(|path| load_local(name, &path, local))
+                let loaded = self.weights(local).and_then(|path| load_local(name, &path, local));
+                loaded.map(|model| Arc::new(Bounded::new(model, self.turns.clone())) as _)
             }
         };
         loaded.map_err(|error| error.context(format_args!("chat model {name:?}")))

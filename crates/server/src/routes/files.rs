@@ -1,23 +1,30 @@
 //! `/v1/files`: uploads go straight to the disk, however large.
 
+use std::time::Duration;
+
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use docent_core::{FileId, Purpose};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Answer, missing};
 use crate::app::App;
 use crate::bridge::Upload;
 use crate::error::ApiError;
 use crate::ids::ApiId;
-use crate::request::PathIds;
+use crate::request::{self, PathIds};
 use crate::wire::{self, Query};
 
 const ID: &str = "file_id";
 
 const MOST_FILE_BYTES: u64 = 512 << 20;
+
+/// An upload that comes more slowly than this, on the whole, only keeps its thread busy.
+const LEAST_BYTES_A_SECOND: u64 = 1 << 10;
 
 /// Fields beside the file are words.
 const MOST_FIELD_BYTES: usize = 4 << 10;
@@ -67,10 +74,11 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Answer {
         ApiError::invalid("A file is uploaded as multipart/form-data with a boundary.")
     })?;
     let (mut purpose, mut upload) = (None, None);
-    while let Some(field) = form.next_field().await.map_err(broken)? {
+    let mut pace = Pace::new(&app);
+    while let Some(field) = pace.next_field(&mut form).await? {
         match field.name() {
-            Some("purpose") => purpose = Some(wire::read_purpose(&word(field).await?)?),
-            Some("file") => upload = Some(receive(&app, field).await?),
+            Some("purpose") => purpose = Some(wire::read_purpose(&word(field, &mut pace).await?)?),
+            Some("file") => upload = Some(receive(&app, field, &mut pace).await?),
             name => return Err(refused(name.unwrap_or_default())),
         }
     }
@@ -83,10 +91,10 @@ async fn kept(upload: Upload, purpose: Purpose) -> Answer {
 }
 
 /// Writes a file to the disk as it comes.
-async fn receive(app: &App, mut field: Field<'_>) -> Result<Upload, ApiError> {
+async fn receive(app: &App, mut field: Field<'_>, pace: &mut Pace) -> Result<Upload, ApiError> {
     let upload = app.upload(field.file_name().unwrap_or_default().to_owned())?;
     let mut bytes = 0;
-    while let Some(piece) = field.chunk().await.map_err(broken)? {
+    while let Some(piece) = pace.chunk(&mut field).await? {
         bytes += piece.len() as u64;
         if bytes > MOST_FILE_BYTES {
             let most = MOST_FILE_BYTES >> 20;
@@ -101,9 +109,43 @@ async fn receive(app: &App, mut field: Field<'_>) -> Result<Upload, ApiError> {
     Ok(upload)
 }
 
-async fn word(mut field: Field<'_>) -> Result<String, ApiError> {
+/// How fast a form must come: no pause may be long, nor the whole a trickle.
+struct Pace {
+    begun: Instant,
+    patience: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(app: &App) -> Self {
+        Self { begun: Instant::now(), patience: app.patience().body, bytes: 0 }
+    }
+
+    /// When the next piece must be here.
+    fn deadline(&self) -> Instant {
+        let at_least = Duration::from_secs(self.bytes / LEAST_BYTES_A_SECOND);
+        (Instant::now() + self.patience).min(self.begun + self.patience + at_least)
+    }
+
+    async fn next_field<'a>(
+        &mut self,
+        form: &'a mut Multipart,
+    ) -> Result<Option<Field<'a>>, ApiError> {
+        let next = timeout_at(self.deadline(), form.next_field()).await;
+        next.map_err(|_| request::late())?.map_err(broken)
+    }
+
+    async fn chunk(&mut self, field: &mut Field<'_>) -> Result<Option<Bytes>, ApiError> {
+        let next = timeout_at(self.deadline(), field.chunk()).await;
+        let piece = next.map_err(|_| request::late())?.map_err(broken)?;
+        self.bytes += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        Ok(piece)
+    }
+}
+
+async fn word(mut field: Field<'_>, pace: &mut Pace) -> Result<String, ApiError> {
     let mut text = Vec::new();
-    while let Some(piece) = field.chunk().await.map_err(broken)? {
+    while let Some(piece) = pace.chunk(&mut field).await? {
         text.extend_from_slice(&piece);
         if text.len() > MOST_FIELD_BYTES {
             return Err(ApiError::invalid("A field of the form is too long."));

@@ -8,6 +8,8 @@ mod compatibility;
 mod files;
 mod objects;
 mod pages;
+mod patience;
 mod runs;
 mod stores;
 mod streams;
+mod turns;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use docent_core::{ChatModels, Clock, IdSource, RandomIds, Store, SystemClock, Tool};
+use docent_core::{ChatModel, ChatModels, Clock, IdSource, RandomIds, Store, SystemClock, Tool};
 use docent_engine::{Engine, EngineOptions, EngineParts};
 use docent_inference::chat::{Scripted, ScriptedReply};
 use docent_inference::{ConfiguredModels, ModelsConfig};
 use docent_ingest::{Ingestor, Limits, ThreadGuard};
 use docent_retrieval::{Collections, CollectionsOptions, CollectionsParts};
-use docent_server::{ApiKeys, Server, ServerOptions, Stopper};
+use docent_server::{ApiKeys, Patience, Server, ServerOptions, Stopper};
 use docent_store::{MemoryBlobs, MemoryStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,6 +35,7 @@ pub(crate) struct Setup {
     pub(crate) keys: ApiKeys,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) options: EngineOptions,
+    pub(crate) patience: Patience,
 }
 
 /// What was answered.
@@ -59,12 +60,12 @@ impl Api {
     }
 
     /// A server of this model, set up otherwise.
-    pub(crate) fn with(model: Arc<Scripted>, setup: Setup) -> Self {
+    pub(crate) fn with(model: Arc<dyn ChatModel>, setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let keys = setup.keys.clone();
+        let (keys, patience) = (setup.keys.clone(), setup.patience);
         let engine = engine(model, setup, &dir);
         let listen = ([127, 0, 0, 1], 0).into();
-        let options = ServerOptions { listen, keys, ..ServerOptions::default() };
+        let options = ServerOptions { listen, keys, patience, ..ServerOptions::default() };
         let server = Server::bind(engine, options).unwrap();
         let base = format!("http://{}", server.address());
         let stopper = server.stopper();
@@ -258,7 +259,7 @@ pub(crate) fn plain_engine() -> Engine {
     engine(Arc::new(Scripted::new([])), Setup::default(), &tempfile::tempdir().unwrap())
 }
 
-fn engine(model: Arc<Scripted>, setup: Setup, dir: &TempDir) -> Engine {
+fn engine(model: Arc<dyn ChatModel>, setup: Setup, dir: &TempDir) -> Engine {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(RandomIds::new(clock.clone()));

@@ -6,7 +6,7 @@
 
 use std::io::Read;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use docent_core::{Error, Result};
 use ureq::Agent;
@@ -23,6 +23,10 @@ pub(super) enum Arrival {
 
 /// How many pieces may wait for a slow caller before the thread stops reading.
 const PIECES_AHEAD: usize = 64;
+
+/// How long the end of an answer may be in coming after its last word, so that the connection can
+/// be used again. Nobody waits longer for that.
+const POLITE_END: Duration = Duration::from_millis(5);
 
 pub(super) struct Exchange {
     arrivals: Receiver<Arrival>,
@@ -48,6 +52,20 @@ impl Exchange {
             Err(RecvTimeoutError::Timeout) => None,
             // Only after the last arrival was taken, or if the thread panicked.
             Err(RecvTimeoutError::Disconnected) => Some(Arrival::End),
+        }
+    }
+
+    /// Gives the agent back, if its connection can be used again.
+    pub(super) fn finish(mut self) -> Option<Agent> {
+        let deadline = Instant::now() + POLITE_END;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.arrivals.recv_timeout(left) {
+                Ok(Arrival::End) => return self.agent.take(),
+                Ok(Arrival::Bytes(_)) => {}
+                // Dropped with us, which closes it.
+                _ => return None,
+            }
         }
     }
 }

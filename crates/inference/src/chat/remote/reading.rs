@@ -43,6 +43,11 @@ impl<'a> Reading<'a> {
         self.answer
     }
 
+    /// Whether the endpoint has said anything at all.
+    pub(super) fn is_answered(&self) -> bool {
+        self.head.is_some()
+    }
+
     /// Whether anything was pushed to the caller: from then on nothing is tried again.
     pub(super) fn has_begun(&self) -> bool {
         self.answer.has_begun()

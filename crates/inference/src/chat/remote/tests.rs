@@ -446,3 +446,48 @@ fn a_missing_key_names_its_variable() {
     assert!(error.to_string().contains("DOCENT_TEST_NO_SUCH_KEY"), "{error}");
     assert_eq!(Key::new("a\nb", "X").err().map(|error| error.kind()), Some(ErrorKind::Invalid));
 }
+
+/// A server that answers as many requests on a connection as it is told, then closes it, and says
+/// on which connection each came.
+fn keeping_alive(answers: Vec<usize>) -> (String, Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let (sender, connections) = channel();
+    std::thread::spawn(move || {
+        for (number, answers) in answers.into_iter().enumerate() {
+            let (mut connection, _) = listener.accept().unwrap();
+            for _ in 0..answers {
+                read_request(&mut connection);
+                sender.send(number).unwrap();
+                let body = text_event("Yes.") + STOP + DONE;
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
+                let length = body.len();
+                write!(connection, "{head}content-length: {length}\r\n\r\n{body}").unwrap();
+            }
+        }
+    });
+    (base_url, connections)
+}
+
+#[test]
+fn a_connection_is_used_again_and_a_closed_one_is_not_missed() {
+    let (base_url, connections) = keeping_alive(vec![2, 1]);
+    // A pause would show: it is longer than the test may take.
+    let config = RemoteConfig { max_retries: 0, ..RemoteConfig::new(base_url) };
+    let model = Remote::new("test", config).unwrap();
+    for _ in 0..3 {
+        assert_eq!(ask(&model).0.unwrap().text, "Yes.");
+    }
+    assert_eq!(connections.try_iter().collect::<Vec<_>>(), [0, 0, 1]);
+}
+
+#[test]
+fn a_connection_of_a_call_that_was_broken_off_is_not_used_again() {
+    let (base_url, connections) = keeping_alive(vec![1, 1]);
+    let model = Remote::new("test", RemoteConfig::new(base_url)).unwrap();
+    let broken = model
+        .chat(&request(&[ChatMessage::new(Role::User, "Go?")]), &mut |_| ControlFlow::Break(()));
+    assert_eq!(broken.unwrap().finish, FinishReason::Cancelled);
+    assert_eq!(ask(&model).0.unwrap().text, "Yes.");
+    assert_eq!(connections.try_iter().collect::<Vec<_>>(), [0, 1]);
+}
