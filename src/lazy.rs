@@ -41,6 +41,10 @@ impl Embedder for LazyEmbedder {
     fn embed(&self, texts: &[&str], role: InputRole) -> Result<Vec<Embedding>> {
         self.get()?.embed(texts, role)
     }
+
+    fn count_tokens(&self, texts: &[&str], role: InputRole) -> Result<Vec<usize>> {
+        self.get()?.count_tokens(texts, role)
+    }
 }
 
 impl fmt::Debug for LazyEmbedder {

@@ -44,6 +44,8 @@ pub struct ChatRequest<'a> {
     pub tools: &'a [ToolSpec],
     /// Whether it must.
     pub tool_choice: ToolChoice,
+    /// Whether it may call several at once; none leaves it to the model.
+    pub parallel_tool_calls: Option<bool>,
     /// For [`Profile::Basic`]: what was retrieved, best first. The text of `messages` holds it
     /// too; a model that reads text need not look here.
     pub passages: &'a [Passage],
@@ -51,6 +53,9 @@ pub struct ChatRequest<'a> {
     pub sampling: Sampling,
     /// What form the answer takes.
     pub response_format: ResponseFormat,
+    /// How hard a reasoning model should think, in the endpoint's own words. Other models have
+    /// nothing to do with it.
+    pub reasoning_effort: Option<&'a str>,
 }
 
 /// A message as a chat model sees it.
@@ -162,6 +167,9 @@ pub enum ResponseFormat {
     JsonSchema {
         /// The schema's name.
         name: String,
+        /// What it is for, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
         /// The schema.
         schema: serde_json::Value,
         /// Whether it must be met to the letter.

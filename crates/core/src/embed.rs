@@ -166,4 +166,7 @@ pub trait Embedder: Send + Sync + fmt::Debug {
 
     /// One [`Embedding`] for each text, in the same order.
     fn embed(&self, texts: &[&str], role: InputRole) -> Result<Vec<Embedding>>;
+
+    /// How many of the model's tokens each text is, with everything the model is given beside it.
+    fn count_tokens(&self, texts: &[&str], role: InputRole) -> Result<Vec<usize>>;
 }

@@ -31,6 +31,16 @@ pub struct File {
     pub purpose: Purpose,
     /// When it was uploaded.
     pub created_at: Timestamp,
+    /// When it is to be gone; none is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl File {
+    /// Whether its time is over.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
 }
 
 /// What a file is for.

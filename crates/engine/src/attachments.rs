@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use docent_core::{
-    Attachment, AttachmentTool, Error, FileId, FileStatus, Message, Result, Thread, ToolResources,
-    VectorStoreId, Write,
+    Attachment, AttachmentTool, Content, Error, FileId, FileStatus, Message, Result, Thread,
+    ToolResources, VectorStoreId, Write,
 };
 use docent_retrieval::{Attached, NewVectorStore};
 
@@ -52,6 +52,11 @@ impl Inner {
         let mut searched = Vec::new();
         for message in messages {
             tables::put_message(write, message)?;
+            for part in &message.content {
+                if let Content::ImageFile { file, .. } = part {
+                    self.collections.file(*file)?;
+                }
+            }
             for Attachment { file, tools } in &message.attachments {
                 self.collections.file(*file)?;
                 if tools.contains(&AttachmentTool::CodeInterpreter) {

@@ -153,6 +153,16 @@ impl Engine {
         &self.inner.models
     }
 
+    /// What tells the time.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// What makes ids.
+    pub fn ids(&self) -> &Arc<dyn IdSource> {
+        &self.inner.ids
+    }
+
     /// Stops every worker; runs that go on are parked and taken up when the engine is next opened.
     /// What is asked of the engine afterwards is stored, but nothing runs.
     pub fn shutdown(&self) {

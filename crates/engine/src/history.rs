@@ -79,6 +79,14 @@ pub(crate) fn shown(message: &Message) -> Option<ChatMessage> {
     (!text.trim().is_empty()).then(|| ChatMessage::new(role, text))
 }
 
+/// What a model is told of an image: no socket carries images, and it must not seem that none was
+/// sent. The address may be the whole image as text.
+fn unseen(image: &str) -> String {
+    const LONGEST: usize = 200;
+    let shown: String = image.chars().take(LONGEST).collect();
+    format!("[image {shown} not shown: this model sees no images]")
+}
+
 fn shown_part(part: &Content) -> Option<String> {
     match part {
         Content::Text { text, annotations } => {
@@ -90,8 +98,8 @@ fn shown_part(part: &Content) -> Option<String> {
             }
             Some(shown)
         }
-        Content::ImageFile { file, .. } => Some(format!("[image {file}]")),
-        Content::ImageUrl { url, .. } => Some(format!("[image {url}]")),
+        Content::ImageFile { file, .. } => Some(unseen(&file.to_string())),
+        Content::ImageUrl { url, .. } => Some(unseen(url)),
         Content::Refusal { refusal } => Some(refusal.clone()),
         _ => None,
     }

@@ -82,6 +82,7 @@
 //! instead, it stays as `incomplete`. A search that was stored is not made again; functions whose
 //! outputs were not stored are called again. A run that waits for the client still waits.
 
+mod activity;
 mod engine;
 
 mod assistants;
@@ -100,6 +101,7 @@ mod passages;
 mod tables;
 mod workers;
 
+pub use activity::Activity;
 pub use assistants::NewAssistant;
 pub use check::check;
 pub use docent_core::{Order, Page, PageRequest};

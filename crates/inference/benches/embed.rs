@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let report = serde_json::json!({
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
-        "tokens": embedder.count_tokens(&texts, InputRole::Passage)?,
+        "tokens": embedder.count_tokens(&texts, InputRole::Passage)?.iter().sum::<usize>(),
         "vectors": vectors.iter().map(|vector| vector.first()).collect::<Vec<_>>(),
         "rss_mb": memory_mb("VmRSS:"),
         "peak_rss_mb": memory_mb("VmHWM:"),

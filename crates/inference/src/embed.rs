@@ -93,13 +93,6 @@ impl BertEmbedder {
         Ok(Self { spec, settings, windows, bert, scratch: Mutex::default() })
     }
 
-    /// How many tokens [`embed`](Embedder::embed) sends through the network for `texts`, special
-    /// tokens included.
-    pub fn count_tokens(&self, texts: &[&str], role: InputRole) -> Result<usize> {
-        let texts = self.tokenize(texts, role)?;
-        Ok(texts.iter().flat_map(Tokens::windows).map(<[u32]>::len).sum())
-    }
-
     /// Each text's token vectors, row-major, each of length 1: all windows', without special
     /// tokens and prefix.
     pub(crate) fn token_vectors(&self, texts: &[&str], role: InputRole) -> Result<Vec<Vec<f16>>> {
@@ -202,6 +195,12 @@ impl Embedder for BertEmbedder {
                 Embedding::new(self.spec.dims, own.flatten().collect())
             })
             .collect()
+    }
+
+    /// What [`embed`](Embedder::embed) sends through the network, special tokens included.
+    fn count_tokens(&self, texts: &[&str], role: InputRole) -> Result<Vec<usize>> {
+        let texts = self.tokenize(texts, role)?;
+        Ok(texts.iter().map(|tokens| tokens.windows().map(<[u32]>::len).sum()).collect())
     }
 }
 

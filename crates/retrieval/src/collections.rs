@@ -28,7 +28,7 @@ pub use attach::{AttachOptions, Attached};
 pub use batches::BatchSummary;
 pub use check::{Finding, Repair};
 pub use entries::StoreTotals;
-pub use files::NewFile;
+pub use files::{FileDescription, NewFile};
 pub use ingest::{IngestProgress, IngestStage, ProcessOutcome};
 pub use search::{
     CandidateTrace, ListPlace, SearchHit, SearchOptions, SearchResult, StageTime, Trace,
@@ -178,6 +178,11 @@ impl Collections {
     /// How many files wait for [`process`](Self::process).
     pub fn pending(&self) -> Result<usize> {
         Ok(JOBS.all(&*self.store.read()?, "")?.len())
+    }
+
+    /// What makes the vectors, if anything does.
+    pub fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
+        self.embedder.as_ref()
     }
 
     /// Makes every index as durable as the store, so that the next opening has nothing to repeat.

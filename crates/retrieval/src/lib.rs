@@ -23,15 +23,17 @@ mod hnsw;
 mod keyword;
 mod language;
 mod overlap;
+mod rewrite;
 mod tables;
 mod top;
 
 pub use collections::{
     AttachOptions, Attached, BatchSummary, CRASH_POINTS, CandidateTrace, Collections,
-    CollectionsOptions, CollectionsParts, Finding, IngestProgress, IngestStage, ListPlace, NewFile,
-    NewVectorStore, ProcessOutcome, Repair, SearchHit, SearchOptions, SearchResult, StageTime,
-    StoreTotals, Trace, VectorIndexKind, VectorStoreSummary,
+    CollectionsOptions, CollectionsParts, FileDescription, Finding, IngestProgress, IngestStage,
+    ListPlace, NewFile, NewVectorStore, ProcessOutcome, Repair, SearchHit, SearchOptions,
+    SearchResult, StageTime, StoreTotals, Trace, VectorIndexKind, VectorStoreSummary,
 };
 pub use exact::{ExactIndex, VectorShape};
 pub use hnsw::{HnswIndex, HnswOptions};
 pub use keyword::{Bm25, KeywordIndex};
+pub use rewrite::rewrite_query;

@@ -12,6 +12,8 @@ use crate::collections::StoreTotals;
 pub(crate) const FILES: Table<FileId, File> = Table::new("files");
 /// `hash/file` for each file, to know whether a blob is still mentioned.
 pub(crate) const BLOB_FILES: Table<String, FileId> = Table::new("blob_files");
+/// Files that expire, by when.
+pub(crate) const FILE_DEADLINES: Table<(Timestamp, FileId), ()> = Table::new("file_deadlines");
 pub(crate) const VECTOR_STORES: Table<VectorStoreId, VectorStore> = Table::new("vector_stores");
 pub(crate) const STORE_FILES: Table<(VectorStoreId, FileId), VectorStoreFile> =
     Table::new("vector_store_files");

@@ -8,6 +8,7 @@ use docent_engine::Engine;
 use crate::bridge::Threads;
 use crate::ingest::Ingest;
 use crate::keys::ApiKeys;
+use crate::metrics::Metrics;
 use crate::server::Patience;
 
 /// What every request needs. Cheap to clone.
@@ -21,13 +22,14 @@ struct Shared {
     threads: Threads,
     ingest: Ingest,
     patience: Patience,
+    metrics: Metrics,
 }
 
 impl App {
     pub(crate) fn new(engine: Engine, keys: ApiKeys, patience: Patience) -> Result<Self> {
         let ingest = Ingest::begin(&engine)?;
-        let threads = Threads::default();
-        Ok(Self(Arc::new(Shared { engine, keys, threads, ingest, patience })))
+        let (threads, metrics) = (Threads::default(), Metrics::default());
+        Ok(Self(Arc::new(Shared { engine, keys, threads, ingest, patience, metrics })))
     }
 
     pub(crate) fn patience(&self) -> Patience {
@@ -48,6 +50,10 @@ impl App {
 
     pub(crate) fn ingest(&self) -> &Ingest {
         &self.0.ingest
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// Stops the engine for good; it may be called again.

@@ -4,6 +4,8 @@
 //! (a stream, an upload) has a thread of its own: were streams on the shared threads, enough of
 //! them would keep out the very request that their runs wait for.
 
+mod chat;
+
 use std::cell::Cell;
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -11,11 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use docent_core::{Error, File, Purpose};
+use docent_engine::retrieval::FileDescription;
 use docent_engine::{Engine, RunEvent, RunStream};
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,9 +30,6 @@ use crate::wire::{self, Frame, StepView};
 /// How many threads streams and transfers may have together.
 const MOST_THREADS: usize = 1024;
 
-/// Their work is shallow: events are turned into text, bytes are copied.
-const STACK_BYTES: usize = 512 << 10;
-
 /// How many events a slow reader may be behind before its thread waits.
 const EVENTS_AHEAD: usize = 64;
 
@@ -38,30 +39,67 @@ const PIECES_AHEAD: usize = 4;
 /// How much of a file is read at a time.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// The threads of streams and transfers, counted.
+/// What a thread is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    Stream,
+    Chat,
+    Download,
+    Upload,
+}
+
+impl Work {
+    pub(crate) const ALL: [Self; 4] = [Self::Stream, Self::Chat, Self::Download, Self::Upload];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Chat => "chat",
+            Self::Download => "download",
+            Self::Upload => "upload",
+        }
+    }
+
+    /// Most work is shallow: events are turned into text, bytes are copied. A model's is not.
+    fn stack_bytes(self) -> usize {
+        match self {
+            Self::Chat => 1 << 20,
+            _ => 512 << 10,
+        }
+    }
+}
+
+/// The threads of streams and transfers, counted by what they are for.
 #[derive(Debug, Default)]
-pub(crate) struct Threads(Arc<AtomicUsize>);
+pub(crate) struct Threads(Arc<[AtomicUsize; Work::ALL.len()]>);
 
 /// One of the threads; given back when dropped.
 #[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
+struct Place(Arc<[AtomicUsize; Work::ALL.len()]>, Work);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0[self.1 as usize].fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Threads {
-    fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), ApiError> {
-        let taken = self.0.fetch_add(1, Ordering::SeqCst);
-        let place = Place(self.0.clone());
-        let builder = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+    /// How many there are for `work`.
+    pub(crate) fn at_work(&self, work: Work) -> usize {
+        self.0[work as usize].load(Ordering::SeqCst)
+    }
+
+    fn spawn(&self, work: Work, body: impl FnOnce() + Send + 'static) -> Result<(), ApiError> {
+        let taken: usize = Work::ALL.map(|work| self.at_work(work)).iter().sum();
+        self.0[work as usize].fetch_add(1, Ordering::SeqCst);
+        let place = Place(self.0.clone(), work);
+        let name = format!("docent-{}", work.name());
+        let builder = thread::Builder::new().name(name).stack_size(work.stack_bytes());
         let begun = taken < MOST_THREADS
             && builder
                 .spawn(move || {
                     let _place = place;
-                    work();
+                    body();
                 })
                 .is_ok();
         if begun {
@@ -101,7 +139,7 @@ impl App {
         // Files may have come with the messages.
         self.ingest().wake();
         let (sender, frames) = mpsc::channel(EVENTS_AHEAD);
-        self.threads().spawn("docent-stream", move || follow(begun, &sender))?;
+        self.threads().spawn(Work::Stream, move || follow(begun, &sender))?;
         let headers =
             [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
         Ok((headers, Body::from_stream(Received(frames))).into_response())
@@ -110,7 +148,7 @@ impl App {
     /// Sends all that `source` yields, as fast as the client takes it.
     pub(crate) fn download(&self, source: Box<dyn Read + Send>) -> Result<Body, ApiError> {
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
-        self.threads().spawn("docent-download", move || read_out(source, &sender))?;
+        self.threads().spawn(Work::Download, move || read_out(source, &sender))?;
         Ok(Body::from_stream(Received(pieces)))
     }
 
@@ -119,7 +157,7 @@ impl App {
         let (pieces, received) = mpsc::channel(PIECES_AHEAD);
         let (answer, kept) = oneshot::channel();
         let engine = self.engine().clone();
-        self.threads().spawn("docent-upload", move || {
+        self.threads().spawn(Work::Upload, move || {
             // Whoever asked may be gone.
             let _ = answer.send(take_in(&engine, filename, received));
         })?;
@@ -217,7 +255,14 @@ pub(crate) struct Upload {
 #[derive(Debug)]
 enum Piece {
     Bytes(Bytes),
-    End(Purpose),
+    End(UploadEnd),
+}
+
+/// What is known of an upload once its form has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UploadEnd {
+    pub(crate) purpose: Purpose,
+    pub(crate) expires_after: Option<Duration>,
 }
 
 impl Upload {
@@ -228,8 +273,8 @@ impl Upload {
     }
 
     /// Keeps the file, which is durable then.
-    pub(crate) async fn finish(self, purpose: Purpose) -> Result<File, ApiError> {
-        let _ = self.pieces.send(Piece::End(purpose)).await;
+    pub(crate) async fn finish(self, end: UploadEnd) -> Result<File, ApiError> {
+        let _ = self.pieces.send(Piece::End(end)).await;
         let kept = self.kept.await;
         Ok(kept.unwrap_or_else(|_| Err(Error::internal("an upload panicked")))?)
     }
@@ -240,16 +285,20 @@ fn take_in(
     filename: String,
     pieces: mpsc::Receiver<Piece>,
 ) -> Result<File, Error> {
-    let purpose = Cell::new(Purpose::default());
-    let mut source = Incoming { pieces, piece: Bytes::new(), purpose: &purpose, ended: false };
-    engine.collections().receive_file(&mut source, &mut || (filename.clone(), purpose.get()))
+    let end = Cell::new(UploadEnd::default());
+    let mut source = Incoming { pieces, piece: Bytes::new(), end: &end, ended: false };
+    engine.collections().receive_file(&mut source, &mut || FileDescription {
+        filename: filename.clone(),
+        purpose: end.get().purpose,
+        expires_after: end.get().expires_after,
+    })
 }
 
 /// The pieces of an upload as something to read.
 struct Incoming<'a> {
     pieces: mpsc::Receiver<Piece>,
     piece: Bytes,
-    purpose: &'a Cell<Purpose>,
+    end: &'a Cell<UploadEnd>,
     ended: bool,
 }
 
@@ -258,8 +307,8 @@ impl Read for Incoming<'_> {
         while self.piece.is_empty() && !self.ended {
             match self.pieces.blocking_recv() {
                 Some(Piece::Bytes(bytes)) => self.piece = bytes,
-                Some(Piece::End(purpose)) => {
-                    self.purpose.set(purpose);
+                Some(Piece::End(end)) => {
+                    self.end.set(end);
                     self.ended = true;
                 }
                 None => return Err(io::Error::other("the upload was broken off")),

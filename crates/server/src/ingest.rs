@@ -1,4 +1,4 @@
-//! The threads that read and embed files that entered vector stores.
+//! The threads that read and embed files that entered vector stores, and delete files that expired.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,9 @@ const THREADS: usize = 2;
 
 /// How long a failure (a full disk, an embedder that cannot begin) is left alone.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// How often files are looked for whose time is over.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Wakes and stops the threads. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -79,8 +82,11 @@ impl Ingest {
                 let waited = self.0.changed.wait_timeout(state, AFTER_FAILURE);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
-            while state.wakes == seen && !state.stopping && !failed {
-                state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let mut rested = false;
+            while state.wakes == seen && !state.stopping && !failed && !rested {
+                let waited = self.0.changed.wait_timeout(state, SWEEP);
+                let (woken, time) = waited.unwrap_or_else(PoisonError::into_inner);
+                (state, rested) = (woken, time.timed_out());
             }
             if state.stopping {
                 return;
@@ -91,6 +97,7 @@ impl Ingest {
 
     fn process(&self, engine: &Engine) -> Result<()> {
         let collections = engine.collections();
+        collections.delete_expired_files()?;
         if collections.pending()? > 0 {
             collections.process(&mut |_| self.flow())?;
         }

@@ -10,6 +10,7 @@
 //! | which path does what | `routes` |
 //! | what a refused request is told | `error` |
 //! | who may ask | `keys`, `pages` |
+//! | what it is doing | `metrics` |
 //!
 //! ```no_run
 //! # fn serve(engine: docent_engine::Engine) -> docent_core::Result<()> {
@@ -30,6 +31,7 @@ mod bridge;
 mod connections;
 mod ingest;
 mod keys;
+mod metrics;
 mod pages;
 
 mod error;

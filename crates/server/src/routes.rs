@@ -1,6 +1,8 @@
 //! Which path does what, and what every answer has in common.
 
 mod assistants;
+mod chat;
+mod embeddings;
 mod files;
 mod messages;
 mod models;
@@ -12,7 +14,7 @@ mod vector_stores;
 
 use std::time::Instant;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -25,6 +27,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::ids::ApiId;
+use crate::metrics;
 use crate::pages;
 use crate::queries;
 use crate::request::invalid_url;
@@ -36,6 +39,7 @@ type Answer = Result<Json<Value>, ApiError>;
 pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/health", get(health))
+        .route("/metrics", get(metrics::show))
         .nest("/v1", v1())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
@@ -68,6 +72,8 @@ fn v1() -> Router<App> {
         )
         .merge(run_routes())
         .merge(vector_store_routes())
+        .route("/chat/completions", post(chat::complete))
+        .route("/embeddings", post(embeddings::create))
         .route("/files", get(files::list).post(files::create))
         .route("/files/{file_id}", get(files::retrieve).delete(files::delete))
         .route("/files/{file_id}/content", get(files::content))
@@ -130,14 +136,17 @@ const VERSION: HeaderName = HeaderName::from_static("openai-version");
 async fn attend(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().map(|it| it.as_str().to_owned());
     let allowed = if path == "/health" { Ok(()) } else { allow(&app, &request) };
     let mut response = match allowed {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
     let id = request_id();
-    let millis = begun.elapsed().as_millis();
-    tracing::debug!(%method, path, status = response.status().as_u16(), %millis, id, "answered");
+    let took = begun.elapsed();
+    let (millis, status) = (took.as_millis(), response.status().as_u16());
+    app.metrics().count_answer(route.as_deref().unwrap_or("none"), &method, status, took);
+    tracing::debug!(%method, path, status, %millis, id, "answered");
     let headers = response.headers_mut();
     headers.insert(VERSION, HeaderValue::from_static("2020-10-01"));
     for (name, value) in [(REQUEST_ID, id), (PROCESSING_MS, millis.to_string())] {
@@ -174,6 +183,13 @@ fn check_model(engine: &Engine, name: &str) -> Result<(), ApiError> {
         }
         _ => Ok(()),
     }
+}
+
+/// A model that no configuration knows, as everything but assistants is told.
+fn no_such_model(name: &str) -> ApiError {
+    let shown: String = name.chars().take(64).collect();
+    let message = format!("The model `{shown}` does not exist or you do not have access to it.");
+    ApiError::not_found(message).at("model").code("model_not_found")
 }
 
 /// Refuses files and vector stores that are not there.

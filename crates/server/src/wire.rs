@@ -5,6 +5,9 @@
 //! JSON values, one function an object.
 
 mod assistant;
+mod chat;
+mod completion;
+mod embedding;
 mod fields;
 mod file;
 mod format;
@@ -21,8 +24,11 @@ mod tools;
 mod vector_store;
 
 pub(crate) use assistant::{assistant, read_assistant_change, read_new_assistant};
-pub(crate) use fields::{Field, Given, Object};
-pub(crate) use file::{file, read_purpose};
+pub(crate) use chat::{NewChat, read_chat};
+pub(crate) use completion::{Chunks, Completion};
+pub(crate) use embedding::{embeddings, read_embeddings};
+pub(crate) use fields::{Field, Given, Object, missing_parameter, unknown_parameter};
+pub(crate) use file::{file, read_file_expiry, read_purpose};
 pub(crate) use list::{Query, deleted, listed, window};
 pub(crate) use message::{message, read_attached_metadata, read_message};
 pub(crate) use model::model;

@@ -28,6 +28,10 @@ impl Embedder for Tiny {
     fn embed(&self, texts: &[&str], _: InputRole) -> Result<Vec<Embedding>> {
         texts.iter().map(|text| Embedding::new(DIMS, direction(text))).collect()
     }
+
+    fn count_tokens(&self, texts: &[&str], _: InputRole) -> Result<Vec<usize>> {
+        Ok(texts.iter().map(|text| text.split_whitespace().count()).collect())
+    }
 }
 
 fn direction(text: &str) -> Vec<f32> {

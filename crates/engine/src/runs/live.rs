@@ -11,6 +11,7 @@ use docent_core::{Read, Result, RunId, RunStatus, Store};
 
 use super::events::{Channel, RunEvent, RunStream};
 use super::replay::replay;
+use crate::activity::Tally;
 use crate::tables;
 
 /// Why a worker leaves a run before its end.
@@ -68,7 +69,10 @@ impl LiveRun {
 
 /// Every run this process knows to be going on.
 #[derive(Debug, Default)]
-pub(crate) struct LiveRuns(Mutex<BTreeMap<RunId, Arc<LiveRun>>>);
+pub(crate) struct LiveRuns {
+    runs: Mutex<BTreeMap<RunId, Arc<LiveRun>>>,
+    pub(crate) tally: Tally,
+}
 
 impl LiveRuns {
     /// Begins a channel in which `events` have happened, in place of one before.
@@ -119,6 +123,7 @@ impl LiveRuns {
     /// Tells the run's followers what was committed; the last event ends their streams.
     pub(crate) fn publish(&self, live: &Arc<LiveRun>, events: Vec<RunEvent>) {
         let ends = events.last().is_some_and(RunEvent::is_last);
+        events.iter().for_each(|event| self.tally.note(event));
         live.channel.push_all(events);
         if ends {
             self.close(live);
@@ -135,6 +140,6 @@ impl LiveRuns {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<RunId, Arc<LiveRun>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

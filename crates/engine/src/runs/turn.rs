@@ -43,9 +43,12 @@ pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Res
         messages: &prompt.messages,
         tools: &prompt.tools,
         tool_choice: prompt.tool_choice,
+        // Several are the rule, which need not be said.
+        parallel_tool_calls: (!run.parallel_tool_calls).then_some(false),
         passages: &prompt.passages,
         sampling: prompt.sampling,
         response_format: run.response_format.clone().unwrap_or_default(),
+        reasoning_effort: run.reasoning_effort.as_deref(),
     };
     let style = match model.spec().profile {
         Profile::Basic => Style::Passages,

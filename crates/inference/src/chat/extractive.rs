@@ -89,6 +89,12 @@ impl Extractive {
                 "{name} quotes passages and calls no tools; configure a remote model in docent.toml"
             )));
         }
+        if !request.sampling.stop.is_empty() {
+            return Err(Error::invalid(format!(
+                "{name} quotes whole sentences and stops nowhere else; leave out 'stop' or \
+                 configure a remote model in docent.toml"
+            )));
+        }
         if request.response_format != ResponseFormat::Text {
             return Err(Error::invalid(format!(
                 "{name} quotes passages and writes no JSON; configure a remote model in docent.toml"

@@ -153,6 +153,10 @@ pub struct SeenRequest {
     pub sampling: Sampling,
     /// What form the answer had to take.
     pub response_format: ResponseFormat,
+    /// Whether several tools could be called at once.
+    pub parallel_tool_calls: Option<bool>,
+    /// How hard it had to think.
+    pub reasoning_effort: Option<String>,
 }
 
 impl SeenRequest {
@@ -165,6 +169,8 @@ impl SeenRequest {
             passages: request.passages.to_vec(),
             sampling: request.sampling.clone(),
             response_format: request.response_format.clone(),
+            parallel_tool_calls: request.parallel_tool_calls,
+            reasoning_effort: request.reasoning_effort.map(str::to_owned),
         }
     }
 

@@ -91,6 +91,10 @@ impl Embedder for Made {
         });
         made.collect()
     }
+
+    fn count_tokens(&self, texts: &[&str], _: InputRole) -> Result<Vec<usize>> {
+        Ok(texts.iter().map(|text| text.split_whitespace().count()).collect())
+    }
 }
 
 pub(crate) fn open(path: &Path, windows: u64, kind: VectorIndexKind) -> Collections {

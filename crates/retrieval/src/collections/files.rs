@@ -1,14 +1,17 @@
 //! Uploaded files: bytes as a blob, then the row that mentions them.
 
 use std::io;
+use std::time::Duration;
 
 use docent_core::{
-    BlobHash, BlobInfo, File, FileId, Key, Page, PageRequest, Purpose, Result, VectorStoreFile,
-    VectorStoreId, Write, crash_point,
+    BlobHash, BlobInfo, Error, File, FileId, Key, Page, PageRequest, Purpose, Result, Scan,
+    VectorStoreFile, VectorStoreId, Write, crash_point,
 };
 
 use super::{AttachOptions, Collections};
-use crate::tables::{self, BLOB_FILES, FILES, STORE_FILES, VECTOR_STORES, blob_key};
+use crate::tables::{
+    self, BLOB_FILES, FILE_DEADLINES, FILES, STORE_FILES, VECTOR_STORES, blob_key,
+};
 
 /// What a file is called and what it is for.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +20,17 @@ pub struct NewFile<'a> {
     pub filename: &'a str,
     /// What it is for.
     pub purpose: Purpose,
+}
+
+/// What is told of a file once its bytes are in.
+#[derive(Clone, Debug, Default)]
+pub struct FileDescription {
+    /// Its name; folders before it are dropped.
+    pub filename: String,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// After how long it is deleted; none is never.
+    pub expires_after: Option<Duration>,
 }
 
 impl Collections {
@@ -30,23 +44,26 @@ impl Collections {
         purpose: Purpose,
         source: &mut dyn io::Read,
     ) -> Result<File> {
-        self.receive_file(source, &mut || (filename.to_owned(), purpose))
+        let filename = filename.to_owned();
+        let told = FileDescription { filename, purpose, expires_after: None };
+        self.receive_file(source, &mut || told.clone())
     }
 
-    /// The same for a file whose name and purpose are asked for only once its bytes are in: a form
-    /// may tell them last.
+    /// The same for a file that is described only once its bytes are in: a form may tell its
+    /// purpose last.
     ///
     /// # Errors
     /// When the bytes cannot be read or kept.
     pub fn receive_file(
         &self,
         source: &mut dyn io::Read,
-        describe: &mut dyn FnMut() -> (String, Purpose),
+        describe: &mut dyn FnMut() -> FileDescription,
     ) -> Result<File> {
         self.uploading(|| {
             let blob = self.keep_bytes(source)?;
-            let (filename, purpose) = describe();
-            let file = self.new_file(&filename, purpose, blob);
+            let FileDescription { filename, purpose, expires_after } = describe();
+            let mut file = self.new_file(&filename, purpose, blob);
+            file.expires_at = expires_after.map(|after| file.created_at.plus(after));
             let mut write = self.store.write()?;
             put_file(&mut *write, &file)?;
             write.commit()?;
@@ -110,15 +127,20 @@ impl Collections {
             hash: blob.hash,
             purpose,
             created_at: self.clock.now(),
+            expires_at: None,
         }
     }
 
     /// The file `id`.
     ///
     /// # Errors
-    /// [`NotFound`](docent_core::ErrorKind::NotFound) when there is none.
+    /// [`NotFound`](docent_core::ErrorKind::NotFound) when there is none, or its time is over.
     pub fn file(&self, id: FileId) -> Result<File> {
-        tables::file(&*self.store.read()?, id)
+        let file = tables::file(&*self.store.read()?, id)?;
+        if file.is_expired(self.clock.now()) {
+            return Err(Error::not_found(format!("{id} has expired")));
+        }
+        Ok(file)
     }
 
     /// Every file, oldest first.
@@ -133,7 +155,10 @@ impl Collections {
         purpose: Option<Purpose>,
         request: &PageRequest<FileId>,
     ) -> Result<Page<File>> {
-        let wanted = |_: &FileId, file: &File| purpose.is_none_or(|it| file.purpose == it);
+        let now = self.clock.now();
+        let wanted = |_: &FileId, file: &File| {
+            purpose.is_none_or(|it| file.purpose == it) && !file.is_expired(now)
+        };
         let window = request.window("", Key::to_text);
         let page = FILES.page(&*self.store.read()?, &window, wanted)?;
         Ok(page.map(|(_, file)| file))
@@ -165,6 +190,9 @@ impl Collections {
         let left = self.leave_all(&mut *write, id)?;
         FILES.delete(&mut *write, &id)?;
         BLOB_FILES.delete(&mut *write, &blob_key(&file))?;
+        if let Some(at) = file.expires_at {
+            FILE_DEADLINES.delete(&mut *write, &(at, id))?;
+        }
         write.commit()?;
         for store in left {
             self.queue.remove((store, id));
@@ -172,6 +200,28 @@ impl Collections {
         }
         self.collect_blob(file.hash)?;
         Ok(true)
+    }
+
+    /// Deletes the files whose time is over, as [`delete_file`](Self::delete_file) does, and says
+    /// how many. Nobody sees them from that time on, but searches may until they are deleted.
+    pub fn delete_expired_files(&self) -> Result<usize> {
+        let mut deleted = 0;
+        loop {
+            let first = Scan { limit: 1, ..Scan::default() };
+            let next = FILE_DEADLINES.scan(&*self.store.read()?, first)?.pop();
+            let Some(((at, id), ())) = next.filter(|((at, _), ())| *at <= self.clock.now()) else {
+                return Ok(deleted);
+            };
+            if self.delete_file(id)? {
+                tracing::info!(file = %id, "a file has expired");
+                deleted += 1;
+                continue;
+            }
+            // A deadline without a file: whoever wrote it was cut short.
+            let mut write = self.store.write()?;
+            FILE_DEADLINES.delete(&mut *write, &(at, id))?;
+            write.commit()?;
+        }
     }
 
     fn leave_all(&self, write: &mut dyn Write, id: FileId) -> Result<Vec<VectorStoreId>> {
@@ -188,6 +238,9 @@ impl Collections {
 
 fn put_file(write: &mut dyn Write, file: &File) -> Result<()> {
     FILES.put(write, &file.id, file)?;
+    if let Some(at) = file.expires_at {
+        FILE_DEADLINES.put(write, &(at, file.id), &())?;
+    }
     BLOB_FILES.put(write, &blob_key(file), &file.id)
 }
 

@@ -38,7 +38,8 @@ pub struct SearchOptions {
     pub score_threshold: f32,
     /// How many of each index's best are looked at.
     pub candidates: usize,
-    /// How many of the best candidates the reranker, if there is one, looks at.
+    /// How many of the best candidates the reranker, if there is one, looks at; with 0 it has no
+    /// say.
     pub rerank: usize,
     /// Whether the trace names the file of every candidate. That reads them all, which takes
     /// several times as long as reading the hits.
@@ -260,7 +261,9 @@ impl Collections {
         options: &SearchOptions,
         trace: &mut Trace,
     ) -> Result<()> {
-        let Some(reranker) = &self.reranker else { return Ok(()) };
+        let Some(reranker) = self.reranker.as_ref().filter(|_| options.rerank > 0) else {
+            return Ok(());
+        };
         let first = found.iter().take(options.rerank).map_while(|found| found.chunk.as_ref());
         let texts: Vec<&str> = first.map(|chunk| chunk.chunk.text.as_str()).collect();
         let scores = reranker.score(query, &texts)?;

@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use docent_core::*;
-use docent_retrieval::{AttachOptions, Collections, NewVectorStore, Repair, SearchOptions};
+use docent_retrieval::{
+    AttachOptions, Collections, FileDescription, NewVectorStore, Repair, SearchOptions,
+};
 
 use crate::support::{Embeds, Library};
 
@@ -298,4 +300,37 @@ fn a_files_text_is_given_whole() {
         error.message(),
         format!("No file found with id '{file}' in vector store '{other}'.")
     );
+}
+
+#[test]
+fn a_file_whose_time_is_over_is_gone_and_so_are_its_chunks() {
+    let library = Library::new(Embeds::Nothing);
+    let collections = library.open();
+    let store = collections.create_vector_store(None, Metadata::new()).unwrap().id;
+    let kept = library.add(&collections, store, "kept.txt", "the valve is blue");
+    let expires_after = Some(Duration::from_secs(3600));
+    let told =
+        FileDescription { filename: "short.txt".into(), expires_after, ..Default::default() };
+    let text = &mut "the valve is red".as_bytes();
+    let short = collections.receive_file(text, &mut || told.clone()).unwrap();
+    assert_eq!(short.expires_at, Some(short.created_at.plus(Duration::from_secs(3600))));
+    collections.attach(store, short.id, AttachOptions::default()).unwrap();
+    library.process(&collections);
+    let found = || {
+        let hits = collections.search(&[store], "valve", &SearchOptions::default()).unwrap().hits;
+        hits.into_iter().map(|hit| hit.chunk.file).collect::<Vec<_>>()
+    };
+    assert_eq!(found().len(), 2);
+    library.clock.advance(Duration::from_secs(3599));
+    assert_eq!(collections.delete_expired_files().unwrap(), 0);
+    collections.file(short.id).unwrap();
+    library.clock.advance(Duration::from_secs(1));
+    assert_eq!(collections.file(short.id).unwrap_err().kind(), ErrorKind::NotFound);
+    let listed = collections.files_page(None, &PageRequest::default()).unwrap().data;
+    assert_eq!(listed.iter().map(|file| file.id).collect::<Vec<_>>(), [kept]);
+    assert_eq!(collections.delete_expired_files().unwrap(), 1);
+    assert_eq!(found(), [kept]);
+    assert!(collections.open_file(short.id).is_err());
+    assert!(library.blobs.list().unwrap().iter().all(|blob| blob.hash != short.hash));
+    assert_eq!(collections.delete_expired_files().unwrap(), 0);
 }

@@ -147,4 +147,8 @@ impl Embedder for Bag {
         }
         texts.iter().map(|text| Embedding::new(self.spec.dims, self.vector(text))).collect()
     }
+
+    fn count_tokens(&self, texts: &[&str], _: InputRole) -> Result<Vec<usize>> {
+        Ok(texts.iter().map(|text| text.split_whitespace().count()).collect())
+    }
 }

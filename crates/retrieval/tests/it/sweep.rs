@@ -75,6 +75,10 @@ impl Embedder for Interrupting {
         collections.upgrade().unwrap().delete_vector_store(*store)?;
         texts.iter().map(|_| Embedding::new(1, vec![1.0])).collect()
     }
+
+    fn count_tokens(&self, texts: &[&str], _: InputRole) -> Result<Vec<usize>> {
+        Ok(vec![1; texts.len()])
+    }
 }
 
 #[test]

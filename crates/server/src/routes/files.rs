@@ -8,12 +8,12 @@ use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use docent_core::{FileId, Purpose};
+use docent_core::FileId;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Answer, missing};
 use crate::app::App;
-use crate::bridge::Upload;
+use crate::bridge::{Upload, UploadEnd};
 use crate::error::ApiError;
 use crate::ids::ApiId;
 use crate::request::{self, PathIds};
@@ -74,20 +74,21 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Answer {
         ApiError::invalid("A file is uploaded as multipart/form-data with a boundary.")
     })?;
     let (mut purpose, mut upload) = (None, None);
+    let (mut anchor, mut seconds) = (None, None);
     let mut pace = Pace::new(&app);
     while let Some(field) = pace.next_field(&mut form).await? {
         match field.name() {
             Some("purpose") => purpose = Some(wire::read_purpose(&word(field, &mut pace).await?)?),
+            Some("expires_after[anchor]") => anchor = Some(word(field, &mut pace).await?),
+            Some("expires_after[seconds]") => seconds = Some(word(field, &mut pace).await?),
             Some("file") => upload = Some(receive(&app, field, &mut pace).await?),
-            name => return Err(refused(name.unwrap_or_default())),
+            name => return Err(unknown(name.unwrap_or_default())),
         }
     }
     let (purpose, upload) = (required(purpose, "purpose")?, required(upload, "file")?);
-    kept(upload, purpose).await
-}
-
-async fn kept(upload: Upload, purpose: Purpose) -> Answer {
-    Ok(Json(wire::file(&upload.finish(purpose).await?)))
+    let expires_after = wire::read_file_expiry(anchor.as_deref(), seconds.as_deref())?;
+    let kept = upload.finish(UploadEnd { purpose, expires_after }).await?;
+    Ok(Json(wire::file(&kept)))
 }
 
 /// Writes a file to the disk as it comes.
@@ -155,21 +156,12 @@ async fn word(mut field: Field<'_>, pace: &mut Pace) -> Result<String, ApiError>
 }
 
 fn required<T>(value: Option<T>, name: &str) -> Result<T, ApiError> {
-    value.ok_or_else(|| {
-        ApiError::invalid(format!("Missing required parameter: '{name}'."))
-            .at(name)
-            .code("missing_required_parameter")
-    })
+    value.ok_or_else(|| wire::missing_parameter(name))
 }
 
-fn refused(name: &str) -> ApiError {
-    if name.starts_with("expires_after") {
-        return ApiError::invalid("Files do not expire here; leave out 'expires_after'.")
-            .at("expires_after")
-            .code("unsupported_parameter");
-    }
+fn unknown(name: &str) -> ApiError {
     let shown: String = name.chars().take(64).collect();
-    ApiError::invalid(format!("Unknown parameter: '{shown}'.")).at(shown).code("unknown_parameter")
+    wire::unknown_parameter(&shown)
 }
 
 fn broken(error: MultipartError) -> ApiError {

@@ -111,13 +111,16 @@ pub(crate) async fn cancel(
 pub(crate) async fn submit(
     State(app): State<App>,
     path: PathIds,
+    mut query: Query,
     body: Object,
 ) -> Result<Response, ApiError> {
     let (thread, id): (ThreadId, RunId) = (path.id(threads::ID)?, path.id(ID)?);
+    let include = Include::read(&mut query)?;
+    query.finish()?;
     let (outputs, streamed) = wire::read_outputs(body)?;
     if streamed {
         let begin = move |engine: &Engine| {
-            let view = StepView::new(Include::Nothing).of(&run_of(engine, thread, id)?);
+            let view = StepView::new(include).of(&run_of(engine, thread, id)?);
             Ok((Vec::new(), view, engine.resume_run(id, outputs)?))
         };
         return app.stream(begin).await;

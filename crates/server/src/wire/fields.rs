@@ -121,9 +121,7 @@ impl Object {
     ) -> Result<T> {
         let path = self.path_of(name);
         let Some(field) = self.take(name) else {
-            return Err(ApiError::invalid(format!("Missing required parameter: '{path}'."))
-                .at(path)
-                .code("missing_required_parameter"));
+            return Err(missing_parameter(&path));
         };
         read(field)
     }
@@ -162,6 +160,11 @@ impl Field {
     /// Whether it is a string, for fields that may be a word or an object.
     pub(crate) fn as_word(&self) -> Option<&str> {
         self.value.as_str()
+    }
+
+    /// What it is, to be looked at before it is read.
+    pub(crate) fn value(&self) -> &Value {
+        &self.value
     }
 
     /// Any JSON, as it is.
@@ -327,6 +330,12 @@ pub(crate) fn check_length(path: &str, text: &str, most: usize) -> Result<()> {
     ))
     .at(path)
     .code("string_above_max_length"))
+}
+
+pub(crate) fn missing_parameter(path: &str) -> ApiError {
+    ApiError::invalid(format!("Missing required parameter: '{path}'."))
+        .at(path)
+        .code("missing_required_parameter")
 }
 
 pub(crate) fn unknown_parameter(path: &str) -> ApiError {

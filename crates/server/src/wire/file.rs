@@ -1,8 +1,12 @@
 //! Files.
 
-use docent_core::{File, Purpose};
+use std::time::Duration;
+
+use docent_core::{File, Purpose, Timestamp};
 use serde_json::{Value, json};
 
+use super::fields::missing_parameter;
+use super::list::{not_one_of, read_integer};
 use crate::error::ApiError;
 
 /// A file as answers show it. It can be used at once, so it is `processed` from the beginning.
@@ -16,7 +20,7 @@ pub(crate) fn file(file: &File) -> Value {
         "purpose": purpose(file.purpose),
         "status": "processed",
         "status_details": null,
-        "expires_at": null,
+        "expires_at": file.expires_at.map(Timestamp::seconds),
     })
 }
 
@@ -25,6 +29,9 @@ fn purpose(purpose: Purpose) -> &'static str {
         Purpose::Assistants => "assistants",
         Purpose::AssistantsOutput => "assistants_output",
         Purpose::Vision => "vision",
+        Purpose::Batch => "batch",
+        Purpose::FineTune => "fine-tune",
+        Purpose::Evals => "evals",
         _ => "user_data",
     }
 }
@@ -35,11 +42,31 @@ pub(crate) fn read_purpose(name: &str) -> Result<Purpose, ApiError> {
         "assistants" => Ok(Purpose::Assistants),
         "vision" => Ok(Purpose::Vision),
         "user_data" => Ok(Purpose::UserData),
-        other => Err(ApiError::invalid(format!(
-            "Invalid value: '{}'. Supported values are: 'assistants', 'vision', and 'user_data'.",
-            super::fields::shown(other)
-        ))
-        .at("purpose")
-        .code("invalid_value")),
+        "batch" => Ok(Purpose::Batch),
+        "fine-tune" => Ok(Purpose::FineTune),
+        "evals" => Ok(Purpose::Evals),
+        other => Err(not_one_of("purpose", other, PURPOSES)),
     }
+}
+
+const PURPOSES: &str = "'assistants', 'batch', 'evals', 'fine-tune', 'user_data', and 'vision'";
+
+/// Reads the fields `expires_after[anchor]` and `expires_after[seconds]` of a form.
+pub(crate) fn read_file_expiry(
+    anchor: Option<&str>,
+    seconds: Option<&str>,
+) -> Result<Option<Duration>, ApiError> {
+    const ANCHOR: &str = "expires_after[anchor]";
+    const SECONDS: &str = "expires_after[seconds]";
+    let (anchor, seconds) = match (anchor, seconds) {
+        (None, None) => return Ok(None),
+        (Some(anchor), Some(seconds)) => (anchor, seconds),
+        (None, _) => return Err(missing_parameter(ANCHOR)),
+        (_, None) => return Err(missing_parameter(SECONDS)),
+    };
+    if anchor != "created_at" {
+        return Err(not_one_of(ANCHOR, anchor, "'created_at'"));
+    }
+    let seconds = read_integer(SECONDS, seconds, 3_600, 2_592_000)?;
+    Ok(Some(Duration::from_secs(seconds)))
 }

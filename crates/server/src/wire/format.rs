@@ -3,7 +3,7 @@
 use docent_core::ResponseFormat;
 use serde_json::{Value, json};
 
-use super::fields::Field;
+use super::fields::{Field, wrong_type};
 use crate::error::ApiError;
 
 /// A number as it was written: `0.7`, not the `0.699999988079071` that it is in 64 bits.
@@ -16,10 +16,13 @@ pub(super) fn response_format(format: Option<&ResponseFormat>) -> Value {
     match format {
         Some(ResponseFormat::Text) => json!({ "type": "text" }),
         Some(ResponseFormat::JsonObject) => json!({ "type": "json_object" }),
-        Some(ResponseFormat::JsonSchema { name, schema, strict }) => json!({
-            "type": "json_schema",
-            "json_schema": { "name": name, "schema": schema, "strict": strict },
-        }),
+        Some(ResponseFormat::JsonSchema { name, description, schema, strict }) => {
+            let mut inner = json!({ "name": name, "schema": schema, "strict": strict });
+            if let Some(description) = description {
+                inner["description"] = description.as_str().into();
+            }
+            json!({ "type": "json_schema", "json_schema": inner })
+        }
         _ => json!("auto"),
     }
 }
@@ -44,10 +47,15 @@ pub(super) fn read_response_format(field: Field) -> Result<Option<ResponseFormat
 fn read_schema(field: Field) -> Result<ResponseFormat, ApiError> {
     let mut object = field.object()?;
     let name = object.required("name", |field| field.string_up_to(64))?;
-    let schema = object.optional("schema", |field| Ok(field.into_value()))?;
+    let description = object.optional("description", Field::string)?;
+    let schema = object.optional("schema", |field| match field.value() {
+        Value::Object(_) => Ok(field.into_value()),
+        other => Err(wrong_type(field.path(), "an object", other)),
+    })?;
     let strict = object.optional("strict", Field::boolean)?.unwrap_or(false);
     object.finish()?;
-    Ok(ResponseFormat::JsonSchema { name, schema: schema.unwrap_or_else(|| json!({})), strict })
+    let schema = schema.unwrap_or_else(|| json!({}));
+    Ok(ResponseFormat::JsonSchema { name, description, schema, strict })
 }
 
 /// The reasoning efforts there are.

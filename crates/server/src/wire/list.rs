@@ -76,7 +76,7 @@ impl Query {
         };
         let limit = match self.take("limit") {
             None => usual,
-            Some(text) => limit(&text, most)?,
+            Some(text) => read_integer("limit", &text, 1, most as u64)? as usize,
         };
         Ok(PageRequest { limit, order, after, before })
     }
@@ -90,30 +90,31 @@ pub(crate) fn not_one_of(param: &str, got: &str, known: &str) -> ApiError {
         .code("invalid_value")
 }
 
-fn limit(text: &str, most: usize) -> Result<usize, ApiError> {
+/// The whole number `text`, of `least` to `most`, that the request calls `param`.
+pub(super) fn read_integer(
+    param: &str,
+    text: &str,
+    least: u64,
+    most: u64,
+) -> Result<u64, ApiError> {
     let Ok(number) = text.parse::<i64>() else {
-        return Err(ApiError::invalid(
-            "Invalid type for 'limit': expected an integer, but got a string instead.",
-        )
-        .at("limit")
+        return Err(ApiError::invalid(format!(
+            "Invalid type for '{param}': expected an integer, but got a string instead."
+        ))
+        .at(param)
         .code("invalid_type"));
     };
-    match usize::try_from(number) {
-        Ok(number) if (1..=most).contains(&number) => Ok(number),
-        _ => {
-            let (side, sign, bound, code) = if number < 1 {
-                ("below minimum", ">=", 1, "integer_below_min_value")
-            } else {
-                ("above maximum", "<=", most, "integer_above_max_value")
-            };
-            Err(ApiError::invalid(format!(
-                "Invalid 'limit': integer {side} value. Expected a value {sign} {bound}, but got \
-                 {number} instead."
-            ))
-            .at("limit")
-            .code(code))
-        }
-    }
+    let (side, sign, bound, code) = match u64::try_from(number) {
+        Ok(number) if (least..=most).contains(&number) => return Ok(number),
+        Ok(number) if number > most => ("above maximum", "<=", most, "integer_above_max_value"),
+        _ => ("below minimum", ">=", least, "integer_below_min_value"),
+    };
+    Err(ApiError::invalid(format!(
+        "Invalid '{param}': integer {side} value. Expected a value {sign} {bound}, but got \
+         {number} instead."
+    ))
+    .at(param)
+    .code(code))
 }
 
 /// A page as answers show it.

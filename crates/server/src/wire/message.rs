@@ -164,21 +164,36 @@ fn read_content(field: Field) -> Result<Vec<Content>, ApiError> {
 }
 
 fn read_part(field: Field) -> Result<Content, ApiError> {
-    let path = field.path().to_owned();
     let mut object = field.object()?;
     let known = ["text", "image_file", "image_url"];
     let kind = object.required("type", |field| field.word(&known))?;
-    if kind != "text" {
-        return Err(ApiError::invalid(format!(
-            "Invalid '{path}': images are not supported, because no model here sees them; send \
-             text."
-        ))
-        .at(path)
-        .code("invalid_value"));
-    }
-    let text = object.required("text", |field| field.string_up_to(LONGEST_TEXT))?;
+    let part = match kind {
+        "image_file" => object.required("image_file", read_image_file)?,
+        "image_url" => object.required("image_url", read_image_url)?,
+        _ => Content::text(object.required("text", |field| field.string_up_to(LONGEST_TEXT))?),
+    };
     object.finish()?;
-    Ok(Content::text(text))
+    Ok(part)
+}
+
+fn read_image_file(field: Field) -> Result<Content, ApiError> {
+    let mut object = field.object()?;
+    let file = object.required("file_id", ids::field::<FileId>)?;
+    let detail = object.optional("detail", read_detail)?;
+    object.finish()?;
+    Ok(Content::ImageFile { file, detail })
+}
+
+fn read_image_url(field: Field) -> Result<Content, ApiError> {
+    let mut object = field.object()?;
+    let url = object.required("url", |field| field.string_up_to(LONGEST_TEXT))?;
+    let detail = object.optional("detail", read_detail)?;
+    object.finish()?;
+    Ok(Content::ImageUrl { url, detail })
+}
+
+fn read_detail(field: Field) -> Result<String, ApiError> {
+    field.word(&["auto", "low", "high"]).map(str::to_owned)
 }
 
 /// Reads what is to change about a message or a run: its metadata, if anything.

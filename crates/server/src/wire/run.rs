@@ -169,7 +169,7 @@ fn read_overrides(body: &mut Object, new: &mut NewRun) -> Result<Streamed, ApiEr
     new.max_prompt_tokens = body.optional("max_prompt_tokens", tokens)?;
     new.max_completion_tokens = body.optional("max_completion_tokens", tokens)?;
     new.truncation = body.optional("truncation_strategy", read_truncation)?.unwrap_or_default();
-    new.tool_choice = body.optional("tool_choice", read_tool_choice)?.unwrap_or_default();
+    new.tool_choice = body.optional("tool_choice", read_choice)?.unwrap_or_default();
     new.parallel_tool_calls = body.optional("parallel_tool_calls", Field::boolean)?.unwrap_or(true);
     new.response_format = body.optional("response_format", read_response_format)?.flatten();
     new.reasoning_effort = body.optional("reasoning_effort", read_effort)?;
@@ -199,7 +199,15 @@ fn read_truncation(field: Field) -> Result<Truncation, ApiError> {
     Ok(truncation)
 }
 
-fn read_tool_choice(field: Field) -> Result<ToolChoice, ApiError> {
+fn read_choice(field: Field) -> Result<ToolChoice, ApiError> {
+    read_tool_choice(field, &["function", CODE_INTERPRETER, FILE_SEARCH])
+}
+
+/// Reads which tool must be called, of these types.
+pub(super) fn read_tool_choice(
+    field: Field,
+    types: &[&'static str],
+) -> Result<ToolChoice, ApiError> {
     if field.as_word().is_some() {
         return Ok(match field.word(&["none", "auto", "required"])? {
             "none" => ToolChoice::None,
@@ -208,8 +216,7 @@ fn read_tool_choice(field: Field) -> Result<ToolChoice, ApiError> {
         });
     }
     let mut object = field.object()?;
-    let known = ["function", CODE_INTERPRETER, FILE_SEARCH];
-    let name = match object.required("type", |field| field.word(&known))? {
+    let name = match object.required("type", |field| field.word(types))? {
         "function" => object.required("function", |field| {
             let mut object = field.object()?;
             let name = object.required("name", Field::string)?;

@@ -1,7 +1,7 @@
 //! Searches of a vector store, and the filters in them.
 
 use docent_core::{AttributeValue, Comparison, Filter};
-use docent_engine::retrieval::SearchOptions;
+use docent_engine::retrieval::{SearchOptions, rewrite_query};
 use serde_json::Value;
 
 use super::fields::{Field, Object, wrong_type};
@@ -25,27 +25,44 @@ pub(crate) fn read_search(mut body: Object) -> Result<NewSearch, ApiError> {
     })?;
     let most = body.optional("max_num_results", |field| field.integer(1, 50))?;
     let filter = body.optional("filters", |field| read_filter(field, 0))?;
-    let threshold = body.optional("ranking_options", read_ranking)?.flatten();
-    body.optional("rewrite_query", |field| {
-        let refusal = field.refuse("no model here rewrites queries; leave it out or send false.");
-        if field.boolean()? { Err(refusal) } else { Ok(()) }
-    })?;
+    let ranking = body.optional("ranking_options", read_ranking)?.unwrap_or_default();
+    let rewritten = body.optional("rewrite_query", Field::boolean)?.unwrap_or(false);
     body.finish()?;
+    let queries = match rewritten {
+        true => queries.iter().flat_map(|query| rewrite_query(query)).collect(),
+        false => queries,
+    };
+    let usual = SearchOptions::default();
     let options = SearchOptions {
         limit: most.unwrap_or(10) as usize,
         filter,
-        score_threshold: threshold.unwrap_or(0.0),
-        ..SearchOptions::default()
+        score_threshold: ranking.score_threshold.unwrap_or(0.0),
+        rerank: if ranking.reranks { usual.rerank } else { 0 },
+        ..usual
     };
     Ok(NewSearch { queries, options })
 }
 
-fn read_ranking(field: Field) -> Result<Option<f32>, ApiError> {
+/// How hits are ranked.
+struct Ranking {
+    /// Whether the reranker, if there is one, has its say.
+    reranks: bool,
+    score_threshold: Option<f32>,
+}
+
+impl Default for Ranking {
+    fn default() -> Self {
+        Self { reranks: true, score_threshold: None }
+    }
+}
+
+fn read_ranking(field: Field) -> Result<Ranking, ApiError> {
     let mut object = field.object()?;
-    object.optional("ranker", |field| field.word(&["auto", "default-2024-11-15"]))?;
-    let threshold = object.optional("score_threshold", |field| field.decimal(0.0, 1.0))?;
+    let known = ["none", "auto", "default-2024-11-15"];
+    let ranker = object.optional("ranker", |field| field.word(&known))?;
+    let score_threshold = object.optional("score_threshold", |field| field.decimal(0.0, 1.0))?;
     object.finish()?;
-    Ok(threshold)
+    Ok(Ranking { reranks: ranker != Some("none"), score_threshold })
 }
 
 fn read_filter(field: Field, depth: usize) -> Result<Filter, ApiError> {

@@ -85,7 +85,7 @@ fn read_file_search(field: Field) -> Result<FileSearchOptions, ApiError> {
     Ok(FileSearchOptions { max_num_results: most.map(|most| most as u32), score_threshold })
 }
 
-fn read_function(field: Field) -> Result<FunctionTool, ApiError> {
+pub(super) fn read_function(field: Field) -> Result<FunctionTool, ApiError> {
     let mut object = field.object()?;
     let name = object.required("name", read_function_name)?;
     let description = object.optional("description", Field::string)?.unwrap_or_default();

@@ -65,18 +65,46 @@ fn a_file_comes_back_as_it_was_sent() {
 }
 
 #[test]
+fn a_file_may_be_for_anything_and_for_a_time() {
+    let api = Api::new([]);
+    let file = part("name=\"file\"; filename=\"a.jsonl\"", b"{}");
+    for name in ["batch", "fine-tune", "evals"] {
+        let made = upload(&api, &[purpose(name), file.clone()]).ok();
+        assert_eq!((&made["purpose"], &made["status"]), (&json!(name), &json!("processed")));
+        assert_eq!(made["expires_at"], Value::Null);
+        let listed = api.get(&format!("/v1/files?purpose={name}")).ok();
+        assert_eq!(listed["data"][0], made);
+    }
+    let anchor = part("name=\"expires_after[anchor]\"", b"created_at");
+    let seconds = part("name=\"expires_after[seconds]\"", b"3600");
+    let made = upload(&api, &[purpose("assistants"), anchor, seconds, file]).ok();
+    assert_eq!(made["expires_at"].as_u64(), made["created_at"].as_u64().map(|at| at + 3600));
+    assert_eq!(api.get(&format!("/v1/files/{}", id(&made))).ok(), made);
+}
+
+#[test]
 fn a_form_that_lacks_or_adds_something_keeps_nothing() {
     let api = Api::new([]);
     let file = part("name=\"file\"; filename=\"a.txt\"", b"text");
-    let cases: [(&[Vec<u8>], &str, &str); 5] = [
+    let cases: [(&[Vec<u8>], &str, &str); 6] = [
         (&[purpose("assistants")], "file", "missing_required_parameter"),
         (std::slice::from_ref(&file), "purpose", "missing_required_parameter"),
         (&[file.clone(), purpose("spying")], "purpose", "invalid_value"),
         (&[purpose("vision"), part("name=\"colour\"", b"x")], "colour", "unknown_parameter"),
         (
-            &[part("name=\"expires_after[seconds]\"", b"3600")],
-            "expires_after",
-            "unsupported_parameter",
+            &[purpose("evals"), part("name=\"expires_after[seconds]\"", b"3600"), file.clone()],
+            "expires_after[anchor]",
+            "missing_required_parameter",
+        ),
+        (
+            &[
+                purpose("evals"),
+                part("name=\"expires_after[seconds]\"", b"3599"),
+                part("name=\"expires_after[anchor]\"", b"created_at"),
+                file.clone(),
+            ],
+            "expires_after[seconds]",
+            "integer_below_min_value",
         ),
     ];
     for (parts, param, code) in cases {

@@ -3,13 +3,18 @@
 mod support;
 
 mod basics;
+mod chat;
 mod code;
 mod compatibility;
+mod embeddings;
 mod files;
+mod images;
+mod metrics;
 mod objects;
 mod pages;
 mod patience;
 mod runs;
+mod statuses;
 mod stores;
 mod streams;
 mod turns;

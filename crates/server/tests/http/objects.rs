@@ -125,12 +125,14 @@ fn a_thread_begins_with_messages_and_goes_with_them() {
 }
 
 #[test]
-fn what_no_model_here_can_see_is_refused() {
+fn a_messages_content_is_checked_part_by_part() {
     let api = Api::new([]);
     let path = format!("/v1/threads/{}/messages", api.thread());
-    let image = json!({ "type": "image_url", "image_url": { "url": "http://x/y.png" } });
+    let image = json!({ "type": "image_url", "image_url": { "url": "http://x", "detail": "x" } });
     let refused = api.post(&path, &json!({ "role": "user", "content": [image] }));
-    assert_eq!(refused.refused(400).1, Some("content[0]"));
+    assert_eq!(refused.refused(400).1, Some("content[0].image_url.detail"));
+    let gone = json!({ "type": "image_file", "image_file": { "file_id": "file-0123456789abcdefghijABCD" } });
+    assert_eq!(api.post(&path, &json!({ "role": "user", "content": [gone] })).status, 404);
     let empty = api.post(&path, &json!({ "role": "user", "content": [] }));
     assert_eq!(empty.refused(400).2, Some("empty_array"));
     let system = api.post(&path, &json!({ "role": "system", "content": "x" }));

@@ -108,6 +108,24 @@ fn a_waiting_run_can_be_cancelled_and_frees_its_thread() {
 }
 
 #[test]
+fn clients_that_poll_are_told_to_ask_again_soon() {
+    let api = Api::new([ScriptedReply::call("weather", "{}"), ScriptedReply::text("Sun.")]);
+    let (assistant, thread) = (api.assistant(function()), api.thread());
+    let path = format!("/v1/threads/{thread}/runs");
+    let run = id(&api.made(&path, &json!({ "assistant_id": assistant })));
+    let waiting = api.until(&thread, &run, "requires_action");
+    let calls = &waiting["required_action"]["submit_tool_outputs"]["tool_calls"];
+    let outputs = json!({ "tool_outputs": [{ "tool_call_id": id(&calls[0]), "output": "1" }] });
+    let answers = [
+        api.get(&format!("{path}/{run}")),
+        api.post(&format!("{path}/{run}/submit_tool_outputs"), &outputs),
+    ];
+    for answer in answers {
+        assert_eq!(answer.headers["openai-poll-after-ms"], "100", "{}", answer.body);
+    }
+}
+
+#[test]
 fn a_thread_and_its_run_are_made_together() {
     let api = Api::new([ScriptedReply::text("Hello.")]);
     let body = json!({

@@ -1,12 +1,14 @@
 //! Vector stores: files enter them, are read in the background, and are found.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use docent_inference::chat::ScriptedReply;
+use docent_core::{Reranker, Result};
+use docent_inference::chat::{Scripted, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::files::upload_text;
-use crate::support::{Api, Reply, id};
+use crate::support::{Api, Reply, Setup, id};
 
 /// The object at `path` once none of its files is under way.
 #[track_caller]
@@ -94,10 +96,57 @@ fn a_batch_is_searched_by_attributes() {
     api.made(&format!("{path}/files/{new}"), &json!({ "attributes": { "year": 1990 } }));
     assert!(found(json!({ "type": "gt", "key": "year", "value": 2000 })).is_empty());
     let search = format!("{path}/search");
-    let rewrite = api.post(&search, &json!({ "query": "x", "rewrite_query": true }));
-    assert_eq!(refusal(&rewrite), (Some("rewrite_query"), Some("invalid_value")));
     let much = api.post(&search, &json!({ "query": "x", "max_num_results": 51 }));
     assert_eq!(refusal(&much), (Some("max_num_results"), Some("integer_above_max_value")));
+}
+
+#[test]
+fn a_rewritten_query_shows_what_was_searched_for() {
+    let api = Api::new([]);
+    let file = upload_text(&api, "new.txt", "The boiler is blue.");
+    let store = api.made("/v1/vector_stores", &json!({ "file_ids": [file] }));
+    let path = format!("/v1/vector_stores/{}", id(&store));
+    settled(&api, &path);
+    let asked = "Could you please tell me about the boiler? And who painted it?";
+    let body = json!({ "query": asked, "rewrite_query": true });
+    let page = api.made(&format!("{path}/search"), &body);
+    assert_eq!(page["search_query"], json!(["the boiler", "And who painted it"]));
+    assert_eq!(page["data"][0]["filename"], "new.txt");
+    let as_asked = api.made(&format!("{path}/search"), &json!({ "query": asked }));
+    assert_eq!(as_asked["search_query"], json!([asked]));
+}
+
+/// Finds the shortest passage best.
+#[derive(Debug)]
+struct Shortest;
+
+impl Reranker for Shortest {
+    fn name(&self) -> &str {
+        "shortest"
+    }
+
+    fn score(&self, _: &str, passages: &[&str]) -> Result<Vec<f32>> {
+        Ok(passages.iter().map(|passage| 1.0 / passage.len() as f32).collect())
+    }
+}
+
+#[test]
+fn without_a_ranker_the_reranker_has_no_say() {
+    let setup = Setup { reranker: Some(Arc::new(Shortest)), ..Setup::default() };
+    let api = Api::with(Arc::new(Scripted::new([])), setup);
+    let files = [
+        upload_text(&api, "best.txt", "The boiler boiler boiler boiler, a boiler it is."),
+        upload_text(&api, "short.txt", "A boiler, a pump."),
+    ];
+    let store = api.made("/v1/vector_stores", &json!({ "file_ids": files }));
+    let path = format!("/v1/vector_stores/{}", id(&store));
+    settled(&api, &path);
+    let first = |ranker: &str| {
+        let body = json!({ "query": "boiler", "ranking_options": { "ranker": ranker } });
+        api.made(&format!("{path}/search"), &body)["data"][0]["filename"].clone()
+    };
+    assert_eq!(first("auto"), "short.txt");
+    assert_eq!(first("none"), "best.txt");
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use docent_core::{ChatModel, ChatModels, Clock, IdSource, RandomIds, Store, SystemClock, Tool};
+use docent_core::{
+    ChatModel, ChatModels, Clock, Embedder, IdSource, RandomIds, Reranker, Store, SystemClock, Tool,
+};
 use docent_engine::{Engine, EngineOptions, EngineParts};
 use docent_inference::chat::{Scripted, ScriptedReply};
 use docent_inference::{ConfiguredModels, ModelsConfig};
@@ -30,12 +32,28 @@ pub(crate) struct Api {
 }
 
 /// What a server has beside its model.
-#[derive(Default)]
 pub(crate) struct Setup {
     pub(crate) keys: ApiKeys,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) options: EngineOptions,
     pub(crate) patience: Patience,
+    pub(crate) embedder: Option<Arc<dyn Embedder>>,
+    pub(crate) reranker: Option<Arc<dyn Reranker>>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        // As `docent serve` has it for a remote model.
+        let options = EngineOptions { workers: 256, ..EngineOptions::default() };
+        Self {
+            keys: ApiKeys::default(),
+            tools: Vec::new(),
+            options,
+            patience: Patience::default(),
+            embedder: None,
+            reranker: None,
+        }
+    }
 }
 
 /// What was answered.
@@ -138,6 +156,12 @@ impl Api {
     #[track_caller]
     pub(crate) fn made(&self, path: &str, body: &Value) -> Value {
         self.post(path, body).ok()
+    }
+
+    /// A request whose answer is not read.
+    #[track_caller]
+    pub(crate) fn begin(&self, path: &str, body: &Value) -> ureq::http::Response<ureq::Body> {
+        self.request("POST", path, Some("application/json"), body.to_string().as_bytes())
     }
 
     /// Begins a stream of events.
@@ -267,8 +291,8 @@ fn engine(model: Arc<dyn ChatModel>, setup: Setup, dir: &TempDir) -> Engine {
         store: store.clone(),
         blobs: Arc::new(MemoryBlobs::default()),
         ingestor: Ingestor::new(Arc::new(ThreadGuard::new()), Limits::default()),
-        embedder: None,
-        reranker: None,
+        embedder: setup.embedder.clone(),
+        reranker: setup.reranker.clone(),
         clock: clock.clone(),
         ids: ids.clone(),
         indexes: dir.path().join("indexes"),
@@ -277,8 +301,6 @@ fn engine(model: Arc<dyn ChatModel>, setup: Setup, dir: &TempDir) -> Engine {
     let models = ConfiguredModels::new(ModelsConfig::empty()).with_model(MODEL, model);
     let models: Arc<dyn ChatModels> = Arc::new(models);
     let collections = Arc::new(collections.unwrap());
-    // As `docent serve` has it for a remote model.
-    let options = EngineOptions { workers: 256, ..setup.options };
-    let tools = setup.tools;
+    let Setup { tools, options, .. } = setup;
     Engine::open(EngineParts { store, collections, models, tools, clock, ids, options }).unwrap()
 }

@@ -187,9 +187,12 @@ fn the_request_says_all_that_was_asked() {
         sampling,
         response_format: ResponseFormat::JsonSchema {
             name: "s".into(),
+            description: Some("d".into()),
             schema: schema.clone(),
             strict: true,
         },
+        parallel_tool_calls: Some(false),
+        reasoning_effort: Some("low"),
         ..request(&messages)
     };
     chat(&model, &asked).0.unwrap();
@@ -213,9 +216,11 @@ fn the_request_says_all_that_was_asked() {
             "tools": [{"type": "function",
                        "function": {"name": "look", "description": "looks", "parameters": schema}}],
             "tool_choice": {"type": "function", "function": {"name": "look"}},
+            "parallel_tool_calls": false, "reasoning_effort": "low",
             "temperature": 0.7, "top_p": 0.9, "max_tokens": 99, "stop": ["END"], "seed": 5,
             "response_format": {"type": "json_schema",
-                                "json_schema": {"name": "s", "schema": schema, "strict": true}},
+                                "json_schema": {"name": "s", "description": "d",
+                                                "schema": schema, "strict": true}},
         })
     );
 }

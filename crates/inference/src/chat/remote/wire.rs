@@ -33,6 +33,9 @@ pub(super) fn request_body(request: &ChatRequest<'_>, model: &str, limit: LimitN
     if !request.tools.is_empty() {
         set("tools", request.tools.iter().map(tool).collect());
         set("tool_choice", tool_choice(&request.tool_choice));
+        if let Some(parallel) = request.parallel_tool_calls {
+            set("parallel_tool_calls", parallel.into());
+        }
     }
     let sampling = &request.sampling;
     if let Some(temperature) = sampling.temperature {
@@ -56,6 +59,9 @@ pub(super) fn request_body(request: &ChatRequest<'_>, model: &str, limit: LimitN
     }
     if let Some(format) = response_format(&request.response_format) {
         set("response_format", format);
+    }
+    if let Some(effort) = request.reasoning_effort {
+        set("reasoning_effort", effort.into());
     }
     body
 }
@@ -107,8 +113,11 @@ fn tool_choice(choice: &ToolChoice) -> Value {
 fn response_format(format: &ResponseFormat) -> Option<Value> {
     match format {
         ResponseFormat::JsonObject => Some(json!({ "type": "json_object" })),
-        ResponseFormat::JsonSchema { name, schema, strict } => {
-            let schema = json!({ "name": name, "schema": schema, "strict": strict });
+        ResponseFormat::JsonSchema { name, description, schema, strict } => {
+            let mut schema = json!({ "name": name, "schema": schema, "strict": strict });
+            if let Some(description) = description {
+                schema["description"] = description.as_str().into();
+            }
             Some(json!({ "type": "json_schema", "json_schema": schema }))
         }
         _ => None,
