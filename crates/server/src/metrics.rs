@@ -109,7 +109,7 @@ pub(crate) async fn show(State(app): State<App>) -> Result<Response, ApiError> {
 
 /// What the kernel says we have in memory; nowhere but on Linux.
 fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
