@@ -31,6 +31,7 @@ mod bridge;
 mod connections;
 mod ingest;
 mod keys;
+mod leftover;
 mod metrics;
 mod pages;
 

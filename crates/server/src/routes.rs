@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::ids::ApiId;
+use crate::leftover::Leftover;
 use crate::metrics;
 use crate::pages;
 use crate::queries;
@@ -138,10 +139,12 @@ async fn attend(State(app): State<App>, request: Request, next: Next) -> Respons
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map(|it| it.as_str().to_owned());
     let allowed = if path == "/health" { Ok(()) } else { allow(&app, &request) };
+    let (request, leftover) = Leftover::of(request);
     let mut response = match allowed {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
+    leftover.read().await;
     let id = request_id();
     let took = begun.elapsed();
     let (millis, status) = (took.as_millis(), response.status().as_u16());

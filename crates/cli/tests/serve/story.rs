@@ -41,7 +41,7 @@ pub(crate) fn model(asked: &Asked) -> Vec<Piece> {
         return calls();
     }
     let slow = newest.contains("slowly");
-    spoken(&heard(newest), if slow { Duration::from_millis(40) } else { Duration::ZERO })
+    spoken(&heard(newest), if slow { Duration::from_millis(15) } else { Duration::ZERO })
 }
 
 /// The model's answer to `text`.

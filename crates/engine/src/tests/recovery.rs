@@ -24,7 +24,7 @@ fn a_queued_run_survives_a_restart() {
     let run = engine.create_run(thread.id, NewRun::new(assistant.id)).unwrap();
     drop(engine);
     let engine = library.open();
-    let events: Vec<_> = engine.follow(run.id).unwrap().collect();
+    let events = told(engine.follow(run.id).unwrap());
     assert_eq!(last_run(&events).status, RunStatus::Completed);
     assert_eq!(events[0].name(), "thread.run.created");
 }
@@ -39,7 +39,7 @@ fn a_run_whose_worker_died_after_its_claim_is_taken_up() {
     assert_eq!(engine.run(run.id).unwrap().status, RunStatus::InProgress);
 
     let next = library.open();
-    let events: Vec<_> = next.follow(run.id).unwrap().collect();
+    let events = told(next.follow(run.id).unwrap());
     assert_eq!(last_run(&events).status, RunStatus::Completed);
     let progress = events.iter().filter(|event| event.name() == "thread.run.in_progress");
     assert_eq!(progress.count(), 1);
@@ -63,7 +63,7 @@ fn a_partial_message_is_written_anew_under_its_id() {
 
     library.then(Turn::Say(vec!["All ", "of it."]));
     let engine = library.open();
-    let events: Vec<_> = engine.follow(first.run.unwrap()).unwrap().collect();
+    let events = told(engine.follow(first.run.unwrap()).unwrap());
     assert_eq!(last_run(&events).status, RunStatus::Completed);
     let message = engine.message(first.id).unwrap();
     assert_eq!((message.text(), message.status), ("All of it.".into(), MessageStatus::Completed));
@@ -85,7 +85,7 @@ fn a_partial_message_that_is_not_written_anew_is_incomplete() {
     library.then(Turn::Call("", vec![("weather", "{}")]));
     let engine = library.open();
     let run = engine.runs(thread.id, &PageRequest::all()).unwrap().data.remove(0);
-    let events: Vec<_> = engine.follow(run.id).unwrap().collect();
+    let events = told(engine.follow(run.id).unwrap());
     assert_eq!(last_run(&events).status, RunStatus::RequiresAction);
     let steps = engine.run_steps(run.id).unwrap();
     assert_eq!([steps[0].status, steps[1].status], [StepStatus::Failed, StepStatus::InProgress]);
@@ -105,7 +105,7 @@ fn a_finished_search_is_not_made_again() {
     library.then(Turn::Say(vec!["It stops at 80 °C and starts again below 60 °C [1]."]));
     let engine = library.open();
     let run = engine.runs(thread.id, &PageRequest::all()).unwrap().data.remove(0);
-    let events: Vec<_> = engine.follow(run.id).unwrap().collect();
+    let events = told(engine.follow(run.id).unwrap());
     assert_eq!(last_run(&events).status, RunStatus::Completed);
     assert_eq!(library.shelf.queries.lock().unwrap().len(), 1);
     let message = engine.messages(thread.id, &PageRequest::default()).unwrap().data.remove(0);
@@ -119,11 +119,11 @@ fn a_run_that_requires_action_survives_a_restart() {
     let run = last_run(&run_to_end(&engine, "Weather?")).clone();
     drop(engine);
     let engine = library.open();
-    let again: Vec<_> = engine.follow(run.id).unwrap().collect();
+    let again = told(engine.follow(run.id).unwrap());
     assert_eq!(last_run(&again).required_calls, run.required_calls);
     library.then(Turn::Say(vec!["Sunny."]));
     let output = SubmittedOutput { call: run.required_calls[0].id, output: "sunny".into() };
-    let events: Vec<_> = engine.resume_run(run.id, vec![output]).unwrap().collect();
+    let events = told(engine.resume_run(run.id, vec![output]).unwrap());
     assert_eq!(last_run(&events).status, RunStatus::Completed);
 }
 
@@ -136,7 +136,7 @@ fn a_cancel_survives_a_restart() {
     queue::claim(&engine.inner).unwrap().unwrap();
     engine.cancel_run(run.id).unwrap();
     let next = library.open();
-    let events: Vec<_> = next.follow(run.id).unwrap().collect();
+    let events = told(next.follow(run.id).unwrap());
     assert_eq!(last_run(&events).status, RunStatus::Cancelled);
     assert_eq!(next.thread(thread.id).unwrap().active_run, None);
 }
@@ -149,7 +149,7 @@ fn a_run_that_is_over_time_when_reopened_has_expired() {
     let run = engine.create_run(thread.id, NewRun::new(assistant.id)).unwrap();
     library.clock.advance(Duration::from_secs(600));
     let next = library.open();
-    let events: Vec<_> = next.follow(run.id).unwrap().collect();
+    let events = told(next.follow(run.id).unwrap());
     assert_eq!(last_run(&events).status, RunStatus::Expired);
 }
 
@@ -217,6 +217,6 @@ fn a_sqlite_library_is_taken_up_by_another_opening() {
     library.then(Turn::Say(vec!["It stops."]));
     let engine = library.open();
     let run = engine.runs(thread.id, &PageRequest::all()).unwrap().data.remove(0);
-    let events: Vec<_> = engine.follow(run.id).unwrap().collect();
+    let events = told(engine.follow(run.id).unwrap());
     assert_eq!(last_run(&events).status, RunStatus::Completed);
 }

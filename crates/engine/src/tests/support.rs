@@ -396,6 +396,15 @@ pub(crate) fn transcript(engine: &Engine, events: &[RunEvent]) -> String {
     text
 }
 
+/// Every event of `stream`, which must end: a run that is stuck fails its test instead of holding
+/// up all others.
+#[track_caller]
+pub(crate) fn told(stream: RunStream) -> Vec<RunEvent> {
+    let (sender, events) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(stream.collect()));
+    events.recv_timeout(Duration::from_secs(60)).expect("the run's stream ends")
+}
+
 /// Waits until `happened` says so.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {

@@ -96,3 +96,20 @@ fn an_upload_that_trickles_is_broken_off_and_leaves_nothing() {
     assert!(rest(connection).starts_with("HTTP/1.1 408"));
     assert_eq!(api.get("/v1/files").ok()["data"], json!([]));
 }
+
+#[test]
+fn a_refusal_that_comes_before_the_body_keeps_the_connection() {
+    let api = api(Patience::default());
+    let mut connection = connect(&api);
+    for path in ["/v1/nothing", "/v1/threads/no-id"] {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n");
+        connection.write_all(head.as_bytes()).unwrap();
+        // The refusal is ready by now.
+        std::thread::sleep(Duration::from_millis(100));
+        connection.write_all(b"{}").unwrap();
+        let mut answer = [0; 4096];
+        let length = connection.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with("HTTP/1.1 40"), "{path}: {answer}");
+    }
+}
