@@ -14,6 +14,9 @@ from referencing.jsonschema import DRAFT202012
 HERE = Path(__file__).parent
 METHODS = ("get", "post", "delete")
 
+# Any request may be refused for a page's origin, a slow body, a long one, or too many at a time.
+ANYWHERE = ("403", "408", "413", "429")
+
 Operation = namedtuple("Operation", "method template responses")
 
 
@@ -24,7 +27,13 @@ def load():
         yaml.load((HERE / name).read_text(encoding="utf-8"), Loader=loader)
         for name in ("openapi.yaml", "extensions.yaml")
     )
-    return lay_over(document, extensions)
+    document = lay_over(document, extensions)
+    refused = {"$ref": "#/components/responses/Refused"}
+    for item in document["paths"].values():
+        for method in METHODS:
+            for status in ANYWHERE if method in item else ():
+                item[method]["responses"].setdefault(status, refused)
+    return document
 
 
 def lay_over(below, above):
@@ -35,19 +44,35 @@ def lay_over(below, above):
     return below
 
 
-def close(schema):
-    """The same schema, in which an object has the properties that are named and no others.
+def close(document):
+    """The same document, in which an object has the properties that are named and no others.
 
     Clients never mind a field too many, so the document leaves objects open; a test should mind.
     """
-    if isinstance(schema, list):
-        return [close(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {key: close(value) for key, value in schema.items()}
-    if isinstance(schema.get("properties"), dict) and "allOf" not in schema:
-        closed.setdefault("additionalProperties", False)
-    return closed
+    schemas = document["components"]["schemas"]
+    # Parts of one object have each other's properties: they cannot be closed one by one.
+    for part in parts_of_objects(document):
+        part = schemas[part["$ref"].rsplit("/", 1)[1]] if "$ref" in part else part
+        part.setdefault("additionalProperties", True)
+    close_within(document)
+    return document
+
+
+def parts_of_objects(node):
+    if isinstance(node, dict):
+        several = node.get("allOf", [])
+        yield from several if isinstance(several, list) and len(several) > 1 else []
+    if isinstance(node, (dict, list)):
+        for inner in node.values() if isinstance(node, dict) else node:
+            yield from parts_of_objects(inner)
+
+
+def close_within(node):
+    if isinstance(node, dict) and isinstance(node.get("properties"), dict):
+        node.setdefault("additionalProperties", False)
+    if isinstance(node, (dict, list)):
+        for inner in node.values() if isinstance(node, dict) else node:
+            close_within(inner)
 
 
 class Document:

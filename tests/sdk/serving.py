@@ -1,5 +1,6 @@
 """A real `docent serve` with a library of its own, behind the judging proxy."""
 
+import os
 import re
 import signal
 import subprocess
@@ -48,12 +49,16 @@ def too_long(*_):
     raise TimeoutError(f"not over after {MOST_SECONDS} seconds")
 
 
-def begin(program, folder, config):
-    """Starts the server on a free port; gives the process, and its host and port."""
+def begin(program, folder, config, key=""):
+    """Starts the server on a free port; gives the process, and its host and port.
+
+    With a key it asks for that key.
+    """
     (folder / "docent.toml").write_text(config, encoding="utf-8")
     command = [program, "--no-embedder", "--library", folder / "library"]
     command += ["--config", folder / "docent.toml", "serve", "--listen", "127.0.0.1:0"]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "DOCENT_API_KEY": key}
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     said = ""
     for line in server.stderr:
         if found := re.search(r"http://([\d.]+):(\d+)/v1", line):

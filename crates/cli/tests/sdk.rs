@@ -63,10 +63,24 @@ fn a_model_on_this_machine_answers_the_newest_client() {
     python(NEWEST, "local.py", &[&weights]);
 }
 
-/// Runs one of the scripts with a client's version; what it asserts must hold.
+/// Few examples, so that it stays in the gate: `docs/conformance.md` tells of a long run.
+#[test]
+fn schemathesis_finds_nothing_in_a_short_run() {
+    let packages = [&["schemathesis==4.32.5"], &TOOLS[..]].concat();
+    let Some(installed) = install("schemathesis", &packages, pip) else { return };
+    run(&installed, "fuzz.py", &["--max-examples".as_ref(), "4".as_ref()]);
+}
+
+/// Runs one of the scripts with a client's version.
 #[track_caller]
 fn python(version: &str, script: &str, more: &[&Path]) {
     let Some(installed) = python_client(version) else { return };
+    run(&installed, script, more);
+}
+
+/// Runs one of the scripts; what it asserts must hold.
+#[track_caller]
+fn run(installed: &Path, script: &str, more: &[&Path]) {
     let mut command = Command::new("python3");
     command
         .arg(stories().join(script))
@@ -93,12 +107,14 @@ fn python_client(version: &str) -> Option<PathBuf> {
         // It passes `proxies`, which later ones do not take.
         packages.push("httpx<0.28");
     }
-    install(version, &packages, |folder| {
-        let mut command = Command::new("python3");
-        command.args(["-m", "pip", "install", "--quiet", "--no-warn-conflicts"]);
-        command.args(["--disable-pip-version-check", "--retries", "1", "--target"]).arg(folder);
-        command
-    })
+    install(version, &packages, pip)
+}
+
+fn pip(folder: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command.args(["-m", "pip", "install", "--quiet", "--no-warn-conflicts"]);
+    command.args(["--disable-pip-version-check", "--retries", "1", "--target"]).arg(folder);
+    command
 }
 
 fn node_client() -> Option<PathBuf> {
