@@ -62,6 +62,9 @@ const UNSUPPORTED: &[&str] = &[
     "moderation",
 ];
 
+/// Parts of a message likewise.
+const UNSUPPORTED_IN_MESSAGES: &[&str] = &["name", "audio", "function_call"];
+
 /// Parameters that tell the hosted service who asks; here nobody is told.
 const OF_THE_ASKER: &[&str] = &["user", "safety_identifier", "prompt_cache_key"];
 
@@ -123,19 +126,16 @@ fn refuse_what_is_not_there(body: &mut Object) -> Result<(), ApiError> {
             .code("unsupported_value"))
         })?;
     }
-    for name in UNSUPPORTED {
-        body.optional(name, |field| {
-            let path = field.path();
-            Err::<(), _>(
-                ApiError::invalid(format!(
-                    "Unsupported parameter: '{path}' is not supported with this server."
-                ))
-                .at(path)
-                .code("unsupported_parameter"),
-            )
-        })?;
-    }
-    Ok(())
+    refuse(body, UNSUPPORTED)
+}
+
+/// Refuses `names`, which the API knows; null is nothing, and clients send it.
+fn refuse(object: &mut Object, names: &[&str]) -> Result<(), ApiError> {
+    let given = names.iter().find_map(|name| object.take(name));
+    let Some(field) = given else { return Ok(()) };
+    let path = field.path();
+    let message = format!("Unsupported parameter: '{path}' is not supported with this server.");
+    Err(ApiError::invalid(message).at(path).code("unsupported_parameter"))
 }
 
 fn read_sampling(body: &mut Object) -> Result<Sampling, ApiError> {
@@ -241,6 +241,7 @@ impl Calls<'_> {
                 ChatMessage::new(role, object.required("content", read_text)?)
             }
         };
+        refuse(&mut object, UNSUPPORTED_IN_MESSAGES)?;
         object.finish()?;
         Ok(message)
     }

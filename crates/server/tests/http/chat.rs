@@ -49,6 +49,7 @@ fn a_conversation_is_answered() {
             { "role": "user", "content": [{ "type": "text", "text": "A" }, { "type": "text", "text": "B" }] },
             {
                 "role": "assistant", "content": null, "refusal": null, "annotations": [],
+                "audio": null, "function_call": null,
                 "tool_calls": [{ "id": "call_of_another", "type": "function", "function": { "name": "f", "arguments": "{}" } }],
             },
             { "role": "tool", "tool_call_id": "call_of_another", "content": "42" },
@@ -207,6 +208,7 @@ fn a_failure_before_the_first_piece_is_a_status_and_later_an_event() {
 fn what_cannot_be_done_is_refused_by_name() {
     let (api, _) = with([]);
     let image = json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "x" } }] }]);
+    let named = json!([{ "role": "user", "content": "x", "name": "anna" }]);
     let lone = json!([{ "role": "tool", "tool_call_id": "call_x", "content": "1" }]);
     let choice = json!({ "type": "function", "function": { "name": "f" } });
     for (more, param, code) in [
@@ -216,6 +218,7 @@ fn what_cannot_be_done_is_refused_by_name() {
         (json!({ "colour": 1 }), "colour", Some("unknown_parameter")),
         (json!({ "messages": image }), "messages[0].content[0]", Some("invalid_value")),
         (json!({ "messages": lone }), "messages[0].tool_call_id", None),
+        (json!({ "messages": named }), "messages[0].name", Some("unsupported_parameter")),
         (json!({ "messages": [] }), "messages", Some("empty_array")),
         (json!({ "tool_choice": "required" }), "tool_choice", Some("invalid_value")),
         (json!({ "tool_choice": choice, "tools": [] }), "tool_choice", Some("invalid_value")),
