@@ -186,10 +186,25 @@ fn read_image_file(field: Field) -> Result<Content, ApiError> {
 
 fn read_image_url(field: Field) -> Result<Content, ApiError> {
     let mut object = field.object()?;
-    let url = object.required("url", |field| field.string_up_to(LONGEST_TEXT))?;
+    let url = object.required("url", read_url)?;
     let detail = object.optional("detail", read_detail)?;
     object.finish()?;
     Ok(Content::ImageUrl { url, detail })
+}
+
+/// The address of an image. Answers promise a URI, so what is none is not kept.
+fn read_url(field: Field) -> Result<String, ApiError> {
+    let refusal = field.refuse(
+        "it is not the address of an image. Expected a URL that begins with 'https://', 'http://' \
+         or 'data:', in ASCII with other characters percent-encoded.",
+    );
+    let url = field.string_up_to(LONGEST_TEXT)?;
+    let known = ["https://", "http://", "data:"].iter().find_map(|it| url.strip_prefix(it));
+    let fits = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c);
+    match known {
+        Some(rest) if !rest.is_empty() && rest.chars().all(fits) => Ok(url),
+        _ => Err(refusal),
+    }
 }
 
 fn read_detail(field: Field) -> Result<String, ApiError> {

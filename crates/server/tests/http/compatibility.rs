@@ -148,7 +148,7 @@ fn beside(part: &str) -> Value {
         "content[].image_file" => json!({ "type": "image_file" }),
         "content[].image_url" => json!({ "type": "image_url" }),
         "content[].image_file.detail" => json!({ "file_id": format!("file-{ID}") }),
-        "content[].image_url.detail" => json!({ "url": "x" }),
+        "content[].image_url.detail" => json!({ "url": "https://x.example/y" }),
         "attachments[].tools" | "files[].attributes" | "files[].chunking_strategy" => {
             json!({ "file_id": format!("file-{ID}") })
         }

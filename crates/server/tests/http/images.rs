@@ -35,3 +35,24 @@ fn an_image_is_kept_and_its_model_is_told_that_it_was_not_shown() {
     );
     assert_eq!(asked, wanted);
 }
+
+#[test]
+fn an_address_that_is_none_is_refused() {
+    let api = Api::new([]);
+    let messages = format!("/v1/threads/{}/messages", api.thread());
+    let send = |url: &str| {
+        let part = json!({ "type": "image_url", "image_url": { "url": url } });
+        api.post(&messages, &json!({ "role": "user", "content": [part] }))
+    };
+    for wrong in
+        ["", "https://", "cat.png", "ftp://x.example/y", "https://x.example/a b", "data:猫"]
+    {
+        let refused = send(wrong);
+        let (message, param, code) = refused.refused(400);
+        assert!(message.starts_with("Invalid 'content[0].image_url.url': it is not"), "{message}");
+        assert_eq!((param, code), (Some("content[0].image_url.url"), Some("invalid_value")));
+    }
+    for right in ["http://x.example/%E7%8C%AB.png?w=1", "data:image/png;base64,iVBORw0KGgo="] {
+        assert_eq!(send(right).status, 200, "{right}");
+    }
+}
