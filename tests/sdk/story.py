@@ -79,6 +79,8 @@ def story(client):
     refused(client, caller)
     files(client)
     vector_stores(client)
+    chat(client)
+    beside(client)
 
 
 def ask(client):
@@ -182,6 +184,35 @@ def searched(stores, store):
     late = {"type": "gt", "key": "month", "value": 4}
     found = stores.search(store.id, query="boiler", filters=late)
     assert [hit.file_id for hit in found.data] == [file], found
+
+
+def chat(client):
+    asked = [{"role": "user", "content": "When does it leave?"}]
+    answer = client.chat.completions.create(model="gpt-4o", messages=asked)
+    assert answer.choices[0].message.content == ANSWER and answer.usage.total_tokens == 18, answer
+    offered = {"model": "gpt-4o", "messages": asked, "tools": functions()}
+    calls = client.chat.completions.create(**offered).choices[0].message.tool_calls
+    assert [call.function.name for call in calls] == ["timetable", "weather"], calls
+    pieces = client.chat.completions.create(
+        model="gpt-4o", messages=asked, stream=True, stream_options={"include_usage": True}
+    )
+    pieces = list(pieces)
+    text = "".join(choice.delta.content or "" for one in pieces for choice in one.choices)
+    assert text == ANSWER and pieces[-1].usage.total_tokens == 18, pieces
+    try:
+        client.embeddings.create(model="text-embedding-3-small", input="The pump is red.")
+        raise AssertionError("there is no embedder")
+    except (openai.BadRequestError, openai.NotFoundError):
+        pass
+
+
+def beside(client):
+    """What other servers do not have."""
+    threads = client.get("/threads?limit=2", cast_to=object)
+    assert len(threads["data"]) == 2 and threads["has_more"], threads
+    root = str(client.base_url).removesuffix("/v1/")
+    assert client.get(f"{root}/health", cast_to=object) == {"status": "ok"}
+    assert "docent_" in client.get(f"{root}/metrics", cast_to=str)
 
 
 def main(program):
