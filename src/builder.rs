@@ -118,6 +118,19 @@ impl LibraryBuilder {
         self
     }
 
+    /// Takes the embedder, the reranker and the chat models of a library that is open, so that they
+    /// are loaded once for both.
+    pub fn sharing_models(mut self, other: &Library) -> Self {
+        let collections = other.collections();
+        self.embedder = match collections.embedder() {
+            Some(embedder) => EmbedderChoice::Own(embedder.clone()),
+            None => EmbedderChoice::None,
+        };
+        self.reranker = collections.reranker().cloned();
+        self.own_models = Some(other.engine().models().clone());
+        self
+    }
+
     /// A function that assistants may call.
     pub fn tool(mut self, tool: impl Tool + 'static) -> Self {
         self.tools.push(Arc::new(tool));

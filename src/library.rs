@@ -9,7 +9,7 @@ use docent_engine::Engine;
 use docent_retrieval::{
     Collections, Finding, IngestProgress, ProcessOutcome, Repair, SearchOptions, SearchResult,
 };
-use docent_store::{CheckDepth, LibraryDir};
+use docent_store::{CheckDepth, KeyFile, LibraryDir};
 
 use crate::LibraryBuilder;
 
@@ -98,6 +98,12 @@ impl Library {
         let mut findings: Vec<Finding> = damaged.into_iter().map(finding).collect();
         findings.extend(self.collections().check(repair)?);
         findings.extend(docent_engine::check(&**self.dir.store(), repair)?);
+        let keys = KeyFile::of(self.path()).check(repair == Repair::Yes)?;
+        findings.extend(keys.into_iter().map(|(problem, repaired)| Finding {
+            subject: "keys.json".to_owned(),
+            problem,
+            repaired,
+        }));
         Ok(findings)
     }
 

@@ -62,6 +62,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Models(Models),
     Serve(Serve),
+    #[command(subcommand)]
+    Keys(Keys),
     /// Reads documents for another docent; see `docent_ingest::ProcessGuard`.
     #[command(name = "__extract", hide = true)]
     Extract,
@@ -216,8 +218,9 @@ pub(crate) enum Models {
 
 /// Serve the Assistants API to programs written for OpenAI's clients
 ///
-/// Point a client at it with base_url="http://127.0.0.1:8080/v1". Set DOCENT_API_KEY to ask
-/// clients for a key (several, separated by commas); without one only this machine is listened to.
+/// Point a client at it with base_url="http://127.0.0.1:8080/v1". Make keys with "docent keys
+/// create", or set DOCENT_API_KEY (several, separated by commas), to ask clients for one; without
+/// any only this machine is listened to.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -230,6 +233,43 @@ pub(crate) struct Serve {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+}
+
+/// Make, list and revoke the API keys that "docent serve" asks for
+///
+/// Each key opens one project. Projects see nothing of each other: each is a library of its own, in
+/// LIBRARY/projects/NAME, but for the project "default", which is the library itself. A server that
+/// is running takes a new key, and refuses a revoked one, at once.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  docent keys create
+  docent keys create --project team-a --name \"CI of team A\"
+  docent keys list
+  docent keys revoke key_...    (or the first characters of the key)
+  docent ls --library LIBRARY/projects/team-a    (any command works on a project)")]
+pub(crate) enum Keys {
+    /// Make a key and print it, this once
+    Create {
+        /// The project it opens, made at its first request
+        #[arg(long, value_name = "NAME", default_value = docent::store::DEFAULT_PROJECT)]
+        project: String,
+        /// Whose it is, to tell it from others
+        #[arg(long, value_name = "LABEL")]
+        name: Option<String>,
+    },
+    /// List the keys, oldest first, without what they open
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a key back; requests with it are refused from now on
+    Revoke {
+        /// Its id, its first characters as "docent keys list" prints them, or the key
+        #[arg(value_name = "KEY")]
+        key: String,
+    },
 }
 
 #[cfg(test)]

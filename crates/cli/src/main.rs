@@ -11,6 +11,7 @@ mod setup;
 mod add;
 mod ask;
 mod doctor;
+mod keys;
 mod ls;
 mod models;
 mod rm;
@@ -20,6 +21,7 @@ mod serve;
 mod console;
 mod documents;
 mod interrupt;
+mod projects;
 mod pull;
 
 use std::process::ExitCode;
@@ -56,6 +58,7 @@ fn run(cli: &Cli, console: &Console) -> Result<Outcome> {
         Command::Doctor(args) => doctor::run(args, &begin(cli, console)?),
         Command::Models(command) => models::run(command, &begin(cli, console)?),
         Command::Serve(args) => serve::run(args, &begin(cli, console)?),
+        Command::Keys(command) => keys::run(command, &begin(cli, console)?),
         Command::Extract => extract(),
     }
 }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use directories::ProjectDirs;
 use docent::inference::{Catalog, ModelConfig, ModelsConfig};
 use docent::ingest::ProcessGuard;
+use docent::store::{LibraryDir, Mode, project_dir};
 use docent::{CollectionsOptions, EngineOptions, Library, LibraryBuilder, VectorIndexKind};
 use fs_err as fs;
 use serde::Deserialize;
@@ -28,7 +29,7 @@ const CONFIG: &str = "docent.toml";
 const REMOTE_RUNS: usize = 256;
 
 /// Everything settled before a command begins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) console: Console,
     pub(crate) catalog: Catalog,
@@ -84,45 +85,72 @@ impl Setup {
     /// Opens the library for many clients at a time; it is created if there is none.
     pub(crate) fn create_for_clients(&self) -> Result<Library> {
         let builder = self.builder(Weights::Fetch)?;
+        Ok(builder.engine(self.options_for_clients()).open()?)
+    }
+
+    /// Opens the library of a project for clients, with the models of `beside`; it is created if
+    /// there is none.
+    pub(crate) fn create_project(&self, name: &str, beside: &Library) -> docent::Result<Library> {
+        let path = project_dir(&self.library, name);
+        let builder = self.bare_builder(path).map_err(|error| {
+            docent::Error::unavailable(format!("the project {name} cannot be opened: {error:#}"))
+        })?;
+        builder.sharing_models(beside).engine(self.options_for_clients()).open()
+    }
+
+    fn options_for_clients(&self) -> EngineOptions {
         let remote = |model: &ModelConfig| matches!(model, ModelConfig::Remote(_));
-        if !self.models.iter().any(|(_, model)| remote(model)) {
-            return Ok(builder.open()?);
+        match self.models.iter().any(|(_, model)| remote(model)) {
+            true => EngineOptions { workers: REMOTE_RUNS, ..Default::default() },
+            false => EngineOptions::default(),
         }
-        Ok(builder.engine(EngineOptions { workers: REMOTE_RUNS, ..Default::default() }).open()?)
+    }
+
+    /// Sees to it that there is a library. One that is there may be open elsewhere.
+    pub(crate) fn create_if_missing(&self) -> Result<()> {
+        if !self.exists() {
+            LibraryDir::open(&self.library, Mode::OpenOrCreate)?;
+        }
+        Ok(())
     }
 
     /// Opens the library, which must exist.
     pub(crate) fn existing(&self, weights: Weights) -> Result<Library> {
         if !self.exists() {
-            bail!(
-                "there is no library at {}; make one with \"docent add PATH\", or name another \
-                 with --library",
-                self.library.display()
-            );
+            return Err(self.no_library());
         }
         Ok(self.builder(weights)?.existing().open()?)
     }
 
+    pub(crate) fn no_library(&self) -> anyhow::Error {
+        anyhow!(
+            "there is no library at {}; make one with \"docent add PATH\", or name another with \
+             --library",
+            self.library.display()
+        )
+    }
+
     /// Whether the directory is a library. `VERSION` is the first file a library writes.
-    fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.library.join("VERSION").exists()
     }
 
     fn builder(&self, weights: Weights) -> Result<LibraryBuilder> {
-        let program = std::env::current_exe().context("this program's own file is not known")?;
-        let guard = ProcessGuard::new(program, vec!["__extract".into()]);
-        let builder = Library::builder(&self.library)
-            .catalog(self.catalog.clone())
-            .models(self.models.clone())
-            .guard(Arc::new(guard))
-            .collections(CollectionsOptions {
-                vector_index: self.vector_index,
-                ..CollectionsOptions::default()
-            });
+        let builder = self.bare_builder(self.library.clone())?;
+        let builder = builder.catalog(self.catalog.clone()).models(self.models.clone());
         Ok(match self.usable_embedder(weights)? {
             Some(name) => builder.embedder(name),
             None => builder.without_embedder(),
         })
+    }
+
+    /// All but the models.
+    fn bare_builder(&self, path: PathBuf) -> Result<LibraryBuilder> {
+        let program = std::env::current_exe().context("this program's own file is not known")?;
+        let guard = ProcessGuard::new(program, vec!["__extract".into()]);
+        let collections =
+            CollectionsOptions { vector_index: self.vector_index, ..CollectionsOptions::default() };
+        Ok(Library::builder(path).guard(Arc::new(guard)).collections(collections))
     }
 
     /// The embedder, if its weights are here or could be fetched. Without it everything still

@@ -192,6 +192,11 @@ impl Collections {
         open.iter().try_for_each(|collection| collection.flush(&*self.store))
     }
 
+    /// What looks again at the best candidates, if anything does.
+    pub fn reranker(&self) -> Option<&Arc<dyn Reranker>> {
+        self.reranker.as_ref()
+    }
+
     /// The indexes of `id`, opened and level with the log.
     fn collection(&self, id: VectorStoreId) -> Result<Arc<Collection>> {
         if let Some(collection) = self.opened(id) {

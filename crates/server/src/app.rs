@@ -1,4 +1,4 @@
-//! What every request needs: the engine, and who may ask.
+//! What every request needs: its project's engine, and who may ask.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use docent_engine::Engine;
 
 use crate::bridge::Threads;
 use crate::ingest::Ingest;
-use crate::keys::ApiKeys;
 use crate::metrics::Metrics;
+use crate::projects::Gate;
 use crate::server::Patience;
 
 /// What every request needs. Cheap to clone.
@@ -18,7 +18,8 @@ pub(crate) struct App(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     engine: Engine,
-    keys: ApiKeys,
+    /// None within a project: whoever comes that far was let in.
+    gate: Option<Gate>,
     threads: Threads,
     ingest: Ingest,
     patience: Patience,
@@ -26,10 +27,20 @@ struct Shared {
 }
 
 impl App {
-    pub(crate) fn new(engine: Engine, keys: ApiKeys, patience: Patience) -> Result<Self> {
+    /// The default project, and the way to the others.
+    pub(crate) fn new(engine: Engine, gate: Gate, patience: Patience) -> Result<Self> {
+        Self::with(engine, Some(gate), patience)
+    }
+
+    /// Another project.
+    pub(crate) fn of_project(engine: Engine, patience: Patience) -> Result<Self> {
+        Self::with(engine, None, patience)
+    }
+
+    fn with(engine: Engine, gate: Option<Gate>, patience: Patience) -> Result<Self> {
         let ingest = Ingest::begin(&engine)?;
         let (threads, metrics) = (Threads::default(), Metrics::default());
-        Ok(Self(Arc::new(Shared { engine, keys, threads, ingest, patience, metrics })))
+        Ok(Self(Arc::new(Shared { engine, gate, threads, ingest, patience, metrics })))
     }
 
     pub(crate) fn patience(&self) -> Patience {
@@ -40,8 +51,8 @@ impl App {
         &self.0.engine
     }
 
-    pub(crate) fn keys(&self) -> &ApiKeys {
-        &self.0.keys
+    pub(crate) fn gate(&self) -> Option<&Gate> {
+        self.0.gate.as_ref()
     }
 
     pub(crate) fn threads(&self) -> &Threads {
@@ -56,10 +67,24 @@ impl App {
         &self.0.metrics
     }
 
-    /// Stops the engine for good; it may be called again.
+    /// Parks the runs of this project and of every other that is open, which ends their streams.
+    pub(crate) async fn park_all(&self) {
+        self.park().await;
+        for project in self.others() {
+            project.park().await;
+        }
+    }
+
+    /// Stops every project's engine for good; it may be called again.
     pub(crate) fn shut_down(&self) {
-        self.ingest().stop();
-        self.engine().shutdown();
+        for project in [self.clone()].into_iter().chain(self.others()) {
+            project.ingest().stop();
+            project.engine().shutdown();
+        }
+    }
+
+    fn others(&self) -> Vec<Self> {
+        self.gate().map(Gate::close).unwrap_or_default()
     }
 }
 

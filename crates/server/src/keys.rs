@@ -1,21 +1,31 @@
-//! Who may ask: API keys, kept as hashes.
+//! Who may ask: API keys, kept as hashes, each for a project.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
 
 use crate::error::ApiError;
 
-/// The keys a server takes. Without any it takes every request.
+/// The project that a server has from its beginning.
+pub(crate) const DEFAULT_PROJECT: &str = "default";
+
+/// The keys a server takes. Without any it takes every request. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct ApiKeys(Vec<[u8; 32]>);
+pub struct ApiKeys(Arc<HashMap<[u8; 32], Arc<str>>>);
 
 impl ApiKeys {
-    /// Takes these keys. Empty ones are left out.
+    /// Takes these keys, for the default project. Empty ones are left out.
     pub fn new(keys: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let keys = keys.into_iter().filter(|key| !key.as_ref().is_empty());
-        Self(keys.map(|key| hash(key.as_ref())).collect())
+        Self::hashed(keys.map(|key| (hash(key.as_ref()), DEFAULT_PROJECT)))
+    }
+
+    /// Takes keys of which only the SHA-256 is known, each for a project.
+    pub fn hashed(keys: impl IntoIterator<Item = ([u8; 32], impl AsRef<str>)>) -> Self {
+        Self(Arc::new(keys.into_iter().map(|(key, to)| (key, to.as_ref().into())).collect()))
     }
 
     /// Whether there are none.
@@ -23,11 +33,8 @@ impl ApiKeys {
         self.0.is_empty()
     }
 
-    /// Refuses a request that needs a key and has none of ours.
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        if self.is_empty() {
-            return Ok(());
-        }
+    /// The project that a request's key is for, in the first of `known` that knows it.
+    pub(crate) fn project_of(known: &[&Self], headers: &HeaderMap) -> Result<Arc<str>, ApiError> {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let key = given.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
         let Some(key) = key.filter(|key| !key.is_empty()) else {
@@ -37,9 +44,10 @@ impl ApiKeys {
                  Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
             ));
         };
-        // Comparing hashes tells nothing about a key by the time it takes.
-        if self.0.contains(&hash(key)) {
-            return Ok(());
+        // Looking for a hash tells nothing about a key by the time it takes.
+        let hash = hash(key);
+        if let Some(project) = known.iter().find_map(|keys| keys.0.get(&hash)) {
+            return Ok(project.clone());
         }
         let message = format!("Incorrect API key provided: {}.", masked(key));
         Err(ApiError::new(StatusCode::UNAUTHORIZED, message).code("invalid_api_key"))
@@ -75,11 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_known_key_passes() {
+    fn only_a_known_key_passes_and_says_its_project() {
         let keys = ApiKeys::new(["sk-local-one", "", "sk-local-two"]);
-        assert!(keys.check(&with("Bearer sk-local-two")).is_ok());
-        assert!(keys.check(&HeaderMap::new()).is_err());
-        let wrong = keys.check(&with("Bearer sk-local-three")).unwrap_err();
+        let other = ApiKeys::hashed([(hash("sk-local-other"), "team-b")]);
+        let project = |header: &str| ApiKeys::project_of(&[&keys, &other], &with(header));
+        assert_eq!(&*project("Bearer sk-local-two").unwrap(), DEFAULT_PROJECT);
+        assert_eq!(&*project("Bearer sk-local-other").unwrap(), "team-b");
+        assert!(ApiKeys::project_of(&[&keys], &HeaderMap::new()).is_err());
+        let wrong = project("Bearer sk-local-three").unwrap_err();
         assert_eq!(wrong.message, "Incorrect API key provided: sk-l****hree.");
         assert_eq!(wrong.code, Some("invalid_api_key"));
         assert!(ApiKeys::new([""]).is_empty());

@@ -9,7 +9,7 @@
 //! | what a request may say, what an answer looks like | `wire` |
 //! | which path does what | `routes` |
 //! | what a refused request is told | `error` |
-//! | who may ask | `keys`, `pages` |
+//! | who may ask, and for which project | `keys`, `pages`, `projects` |
 //! | what it is doing | `metrics` |
 //!
 //! ```no_run
@@ -34,6 +34,7 @@ mod keys;
 mod leftover;
 mod metrics;
 mod pages;
+mod projects;
 
 mod error;
 mod ids;
@@ -43,4 +44,5 @@ mod routes;
 mod wire;
 
 pub use keys::ApiKeys;
+pub use projects::Projects;
 pub use server::{Patience, Server, ServerOptions, Stopper};

@@ -12,6 +12,7 @@ mod store_files;
 mod threads;
 mod vector_stores;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
@@ -27,26 +28,34 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::ids::ApiId;
+use crate::keys::DEFAULT_PROJECT;
 use crate::leftover::Leftover;
 use crate::metrics;
-use crate::pages;
 use crate::queries;
 use crate::request::invalid_url;
 
 /// What a handler answers.
 type Answer = Result<Json<Value>, ApiError>;
 
-/// Every path there is.
+/// Every path there is, for whoever may ask.
 pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/metrics", get(metrics::show))
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(app.clone())
+        .merge(project_router(app.clone()))
+        .layer(from_fn_with_state(app, attend))
+}
+
+/// The paths that every project has; the default project's router hands requests over.
+pub(crate) fn project_router(app: App) -> Router {
+    Router::new()
         .nest("/v1", v1())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         // Handlers limit what they read themselves.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(app.clone(), attend))
         .with_state(app)
 }
 
@@ -138,10 +147,13 @@ async fn attend(State(app): State<App>, request: Request, next: Next) -> Respons
     let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map(|it| it.as_str().to_owned());
-    let allowed = if path == "/health" { Ok(()) } else { allow(&app, &request) };
+    let admitted = match path == "/health" {
+        true => Ok(DEFAULT_PROJECT.into()),
+        false => admit(&app, &request),
+    };
     let (request, leftover) = Leftover::of(request);
-    let mut response = match allowed {
-        Ok(()) => next.run(request).await,
+    let mut response = match admitted {
+        Ok(project) => of_project(&app, &project, request, next).await,
         Err(error) => error.into_response(),
     };
     leftover.read().await;
@@ -160,12 +172,21 @@ async fn attend(State(app): State<App>, request: Request, next: Next) -> Respons
     response
 }
 
-/// Refuses who has no key where one is needed, and web pages where none is.
-fn allow(app: &App, request: &Request) -> Result<(), ApiError> {
-    if app.keys().is_empty() {
-        return pages::check(request.uri(), request.headers());
+/// The project that a request may ask of.
+fn admit(app: &App, request: &Request) -> Result<Arc<str>, ApiError> {
+    let default = || Ok(DEFAULT_PROJECT.into());
+    app.gate().map_or_else(default, |gate| gate.admit(request.uri(), request.headers()))
+}
+
+/// The answer of a project.
+async fn of_project(app: &App, project: &str, request: Request, next: Next) -> Response {
+    match app.gate() {
+        Some(gate) if project != DEFAULT_PROJECT => {
+            let answer = gate.answer(project, request).await;
+            answer.unwrap_or_else(IntoResponse::into_response)
+        }
+        _ => next.run(request).await,
     }
-    app.keys().check(request.headers())
 }
 
 fn request_id() -> String {

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::connections;
 use crate::keys::ApiKeys;
+use crate::projects::{Gate, Projects};
 use crate::routes;
 
 /// How a server listens.
@@ -21,8 +22,8 @@ use crate::routes;
 pub struct ServerOptions {
     /// Where. Port 0 takes any that is free.
     pub listen: SocketAddr,
-    /// Who may ask. None lets everybody who can reach it, which only a loopback address allows,
-    /// except web pages.
+    /// Who may ask of the default project. Where there is no key at all, everybody may who can
+    /// reach it, which only a loopback address allows, except web pages.
     pub keys: ApiKeys,
     /// How long a stop waits for answers that are on their way.
     pub grace: Duration,
@@ -88,11 +89,33 @@ impl Server {
     /// [`Invalid`](ErrorKind::Invalid) for an address others can reach when there is no API key,
     /// [`Unavailable`](ErrorKind::Unavailable) when the address cannot be had.
     pub fn bind(engine: Engine, options: ServerOptions) -> Result<Self> {
+        Self::bind_with(engine, None, options)
+    }
+
+    /// Begins to listen for several projects: `engine` is the one called `default`, the others are
+    /// opened when a key of theirs first comes.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind), and those of [`Projects::keys`].
+    pub fn bind_projects(
+        engine: Engine,
+        projects: Arc<dyn Projects>,
+        options: ServerOptions,
+    ) -> Result<Self> {
+        Self::bind_with(engine, Some(projects), options)
+    }
+
+    fn bind_with(
+        engine: Engine,
+        projects: Option<Arc<dyn Projects>>,
+        options: ServerOptions,
+    ) -> Result<Self> {
         let ServerOptions { listen, keys, grace, patience } = options;
-        if !listen.ip().is_loopback() && keys.is_empty() {
+        let gate = Gate::new(keys, projects, patience)?;
+        if !listen.ip().is_loopback() && !gate.is_guarded() {
             return Err(Error::invalid(format!(
-                "{listen} can be reached from other machines, so it needs an API key; set \
-                 DOCENT_API_KEY, or listen on 127.0.0.1"
+                "{listen} can be reached from other machines, so it needs an API key; make one \
+                 with \"docent keys create\", set DOCENT_API_KEY, or listen on 127.0.0.1"
             )));
         }
         let runtime = Builder::new_multi_thread()
@@ -106,7 +129,7 @@ impl Server {
             bound.map_err(|source| begin_error(&format!("cannot listen on {listen}"), source))?;
         let address = listener.local_addr()?;
         let (sender, stop) = watch::channel(false);
-        let app = App::new(engine, keys, patience)?;
+        let app = App::new(engine, gate, patience)?;
         Ok(Self {
             runtime,
             listener,
@@ -147,7 +170,7 @@ impl Server {
                 () = async {
                     stopped(stop).await;
                     // Streams end only when their runs do, so runs are parked first.
-                    app.park().await;
+                    app.park_all().await;
                     tokio::time::sleep(grace).await;
                 } => {}
             }

@@ -47,7 +47,10 @@ mod blobs;
 pub mod conformance;
 
 pub use blobs::{DirBlobs, MemoryBlobs};
-pub use library::{FORMAT, LibraryDir, Mode};
+pub use library::{
+    DEFAULT_PROJECT, FORMAT, KeyEntry, KeyFile, LibraryDir, Mode, NewKey, check_project,
+    project_dir,
+};
 pub use memory::MemoryStore;
 pub use sqlite::{CheckDepth, SqliteOptions, SqliteStore};
 

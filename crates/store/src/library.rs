@@ -6,8 +6,11 @@
 //!   state.sqlite      the truth
 //!   blobs/            original bytes, named by their hash
 //!   indexes/          caches; may be deleted while no one has the library open
+//!   keys.json         who may ask, over HTTP; needs no lock
+//!   projects/NAME/    libraries of their own, one for each further project
 //! ```
 
+mod keys;
 mod lock;
 mod version;
 
@@ -21,6 +24,7 @@ use fs_err as fs;
 use crate::blobs::DirBlobs;
 use crate::sqlite::{CheckDepth, SqliteOptions, SqliteStore};
 
+pub use keys::{DEFAULT_PROJECT, KeyEntry, KeyFile, NewKey, check_project, project_dir};
 pub(crate) use lock::DirLock;
 pub use version::FORMAT;
 

@@ -6,6 +6,7 @@ mod chat;
 mod documents;
 mod help;
 mod interrupt;
+mod keys;
 mod models;
 mod search;
 mod support;

@@ -13,6 +13,7 @@ mod metrics;
 mod objects;
 mod pages;
 mod patience;
+mod projects;
 mod runs;
 mod statuses;
 mod stores;

@@ -84,7 +84,11 @@ impl Api {
         let engine = engine(model, setup, &dir);
         let listen = ([127, 0, 0, 1], 0).into();
         let options = ServerOptions { listen, keys, patience, ..ServerOptions::default() };
-        let server = Server::bind(engine, options).unwrap();
+        Self::of(Server::bind(engine, options).unwrap(), dir)
+    }
+
+    /// A client of `server`, which is run.
+    pub(crate) fn of(server: Server, dir: TempDir) -> Self {
         let base = format!("http://{}", server.address());
         let stopper = server.stopper();
         let running = Some(std::thread::spawn(move || server.run()));
@@ -96,6 +100,13 @@ impl Api {
     /// The same client, sending this key.
     pub(crate) fn sending_key(self, key: &str) -> Self {
         self.sending("authorization", format!("Bearer {key}"))
+    }
+
+    /// What another client, with this key, gets.
+    #[track_caller]
+    pub(crate) fn get_with_key(&self, path: &str, key: &str) -> Reply {
+        let get = self.agent.get(self.url(path)).header("authorization", format!("Bearer {key}"));
+        Reply::of(get.call().unwrap())
     }
 
     /// The same client, sending this header in place of another of that name.
@@ -127,12 +138,7 @@ impl Api {
     /// A body as it is.
     #[track_caller]
     pub(crate) fn send(&self, method: &str, path: &str, kind: Option<&str>, body: &[u8]) -> Reply {
-        let mut response = self.request(method, path, kind, body);
-        let headers = response.headers().clone();
-        let text = response.body_mut().read_to_vec().unwrap();
-        let body = serde_json::from_slice(&text)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&text).into_owned()));
-        Reply { status: response.status().as_u16(), headers, body }
+        Reply::of(self.request(method, path, kind, body))
     }
 
     fn request(
@@ -223,6 +229,14 @@ impl Drop for Api {
 }
 
 impl Reply {
+    fn of(mut response: ureq::http::Response<ureq::Body>) -> Self {
+        let headers = response.headers().clone();
+        let text = response.body_mut().read_to_vec().unwrap();
+        let body = serde_json::from_slice(&text)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&text).into_owned()));
+        Self { status: response.status().as_u16(), headers, body }
+    }
+
     /// The answer, which must be 200.
     #[track_caller]
     pub(crate) fn ok(self) -> Value {
@@ -283,7 +297,7 @@ pub(crate) fn plain_engine() -> Engine {
     engine(Arc::new(Scripted::new([])), Setup::default(), &tempfile::tempdir().unwrap())
 }
 
-fn engine(model: Arc<dyn ChatModel>, setup: Setup, dir: &TempDir) -> Engine {
+pub(crate) fn engine(model: Arc<dyn ChatModel>, setup: Setup, dir: &TempDir) -> Engine {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(RandomIds::new(clock.clone()));
