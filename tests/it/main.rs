@@ -5,3 +5,4 @@ mod support;
 mod citations;
 mod documents;
 mod indexes;
+mod projects;

@@ -69,9 +69,12 @@ impl App {
 
     /// Parks the runs of this project and of every other that is open, which ends their streams.
     pub(crate) async fn park_all(&self) {
-        self.park().await;
-        for project in self.others() {
-            project.park().await;
+        let all = [self.clone()].into_iter().chain(self.others());
+        // At once: each may wait some seconds for a model to yield.
+        let parks = all.map(|project| tokio::spawn(async move { project.park().await }));
+        for park in parks.collect::<Vec<_>>() {
+            // It cannot fail but by a panic, which was told already.
+            let _ = park.await;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Projects: keys that open engines of their own, which see nothing of each other.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use docent_core::{Error, Result};
 use docent_engine::Engine;
@@ -40,9 +41,14 @@ impl Projects for Rooms {
         if project == "broken" {
             return Err(Error::conflict("the library /secret/path is in use"));
         }
-        let answers = [ScriptedReply::text("Here."), ScriptedReply::text("Still here.")];
+        let slow = ScriptedReply::pieces(vec!["word "; 4000])
+            .before_piece(1, || std::thread::sleep(Duration::from_millis(300)));
+        let answers = match project {
+            "slow" => slow,
+            _ => ScriptedReply::text("Here."),
+        };
         Ok(engine(
-            Arc::new(Scripted::new(answers)),
+            Arc::new(Scripted::new([answers])),
             Setup::default(),
             &tempfile::tempdir().unwrap(),
         ))
@@ -211,4 +217,21 @@ fn a_key_of_the_file_is_enough_for_an_address_others_reach() {
     let bind = |rooms| Server::bind_projects(plain_engine(), rooms, options());
     assert!(bind(Rooms::of(&[])).unwrap_err().message().contains("docent keys create"));
     assert!(bind(Rooms::of(&[(A, "team-a")])).is_ok());
+}
+
+#[test]
+fn a_stop_parks_the_runs_of_every_project() {
+    let rooms = Rooms::of(&[(A, "slow")]);
+    let mut api = served(&rooms, ApiKeys::default()).sending_key(A);
+    let (assistant, thread) = (api.assistant(json!({})), api.thread());
+    let body = json!({ "assistant_id": assistant, "stream": true });
+    let mut stream = api.begin_stream(&format!("/v1/threads/{thread}/runs"), &body);
+    while stream.next().unwrap().0 != "thread.message.delta" {}
+    let begun = Instant::now();
+    let rest = std::thread::scope(|scope| {
+        scope.spawn(|| api.stop());
+        stream.map(|(name, _)| name).collect::<Vec<_>>()
+    });
+    assert_eq!(rest.last().map(String::as_str), Some("error"));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
