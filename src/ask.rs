@@ -116,12 +116,10 @@ impl Library {
 
     /// The library's own assistant, made when first asked.
     fn own_assistant(&self) -> Result<Assistant> {
-        let (key, value) = OWN;
-        let known = self.engine().assistants(&PageRequest::all())?.data;
-        let own = known.into_iter().find(|it| it.metadata.get(key).is_some_and(|it| it == value));
-        if let Some(assistant) = own {
+        if let Some(assistant) = self.known_own_assistant()? {
             return Ok(assistant);
         }
+        let (key, value) = OWN;
         self.engine().create_assistant(NewAssistant {
             model: AskOptions::default().model,
             name: Some("Docent".to_owned()),
@@ -134,5 +132,12 @@ impl Library {
             metadata: [(key.to_owned(), value.to_owned())].into(),
             ..NewAssistant::default()
         })
+    }
+
+    /// The library's own assistant, if it was made.
+    pub(crate) fn known_own_assistant(&self) -> Result<Option<Assistant>> {
+        let (key, value) = OWN;
+        let known = self.engine().assistants(&PageRequest::all())?.data;
+        Ok(known.into_iter().find(|it| it.metadata.get(key).is_some_and(|it| it == value)))
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use docent_core::{
-    BlobHash, Blobs, Error, ErrorKind, File, FileId, FileStatus, Purpose, Result, Store, Table,
-    VectorStoreFile,
+    BlobHash, Blobs, Error, ErrorKind, File, FileId, FileStatus, Imported, Purpose, Result, Store,
+    Table, VectorStoreFile,
 };
 use docent_retrieval::{AttachOptions, NewFile};
 use fs_err as fs;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::Library;
 
 /// Documents by their absolute path.
-const DOCUMENTS: Table<String, Tracked> = Table::new("documents");
+pub(crate) const DOCUMENTS: Table<String, Tracked> = Table::new("documents");
 
 /// What became of a path that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub struct Document {
 }
 
 /// What we know of a path.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Tracked {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Tracked {
     file: FileId,
     hash: BlobHash,
     #[serde(flatten)]
@@ -184,6 +184,20 @@ impl Library {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Has `path` lead to a document that was imported, unless it leads to another, or the document
+    /// is not among ours.
+    pub(crate) fn import_document(&self, path: &str, row: &Tracked) -> Result<Imported> {
+        match self.collections().vector_store_file(self.vector_store(), row.file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Imported::Present),
+            entered => entered.map(drop)?,
+        }
+        if self.tracked(path)?.is_some() {
+            return Ok(Imported::Present);
+        }
+        self.track(path, row)?;
+        Ok(Imported::New)
     }
 
     fn track(&self, path: &str, row: &Tracked) -> Result<()> {

@@ -24,6 +24,7 @@
 //! | keep a folder of documents and ask it | [`Library`] |
 //! | build assistants, threads and runs as in the Assistants API | [`Library::engine`], [`Engine`] |
 //! | keep several vector stores, filter, explain | [`Library::collections`], [`Collections`] |
+//! | take a whole library elsewhere | [`Library::export`], [`Library::import`] |
 //! | choose, fetch or bring models | [`LibraryBuilder`], [`inference`] |
 //! | bring a store, an index, a model or a tool of your own | the sockets: [`Store`], [`Index`], [`Embedder`], [`Reranker`], [`ChatModel`], [`Tool`] |
 
@@ -33,6 +34,7 @@ mod ask;
 mod builder;
 mod documents;
 mod library;
+mod transfer;
 
 #[cfg(feature = "local-models")]
 mod lazy;
@@ -41,6 +43,7 @@ pub use ask::{Answer, AskOptions, Asked};
 pub use builder::LibraryBuilder;
 pub use documents::{Added, Document};
 pub use library::Library;
+pub use transfer::{Counts, Import, TransferProgress};
 
 pub use docent_core::*;
 pub use docent_engine::{

@@ -63,6 +63,10 @@ impl Library {
         self.vector_store
     }
 
+    pub(crate) fn set_vector_store(&mut self, id: VectorStoreId) {
+        self.vector_store = id;
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.dir.path()

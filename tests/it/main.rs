@@ -6,3 +6,4 @@ mod citations;
 mod documents;
 mod indexes;
 mod projects;
+mod transfer;

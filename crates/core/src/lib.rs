@@ -46,6 +46,8 @@ mod assistant;
 mod run;
 mod thread;
 
+mod record;
+
 mod crash;
 
 pub use assistant::{Assistant, AssistantTool, FileSearchOptions, FunctionTool, ToolResources};
@@ -71,6 +73,7 @@ pub use id::{
 pub use index::{Change, ChangeKind, Hit, Index, Query, Seq};
 pub use limits::{check_attributes, check_metadata};
 pub use page::{Order, Page, PageRequest, Window};
+pub use record::{BatchRecord, Imported, Record};
 pub use rerank::Reranker;
 pub use run::{
     Call, CodeOutput, ContextReport, FileSearchResult, Run, RunError, RunErrorCode, RunIncomplete,

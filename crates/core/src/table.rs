@@ -64,6 +64,23 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
         self.scan(read, Scan { prefix, ..Scan::default() })
     }
 
+    /// Shows `each` every row, smallest key first, reading some at a time.
+    pub fn each(
+        &self,
+        read: &(impl Read + ?Sized),
+        mut each: impl FnMut(K, V) -> Result<()>,
+    ) -> Result<()> {
+        const ROWS: usize = 256;
+        let mut after: Option<String> = None;
+        loop {
+            let scan = Scan { after: after.as_deref(), limit: ROWS, ..Scan::default() };
+            let rows = self.scan(read, scan)?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            after = Some(last.to_text());
+            rows.into_iter().try_for_each(|(key, value)| each(key, value))?;
+        }
+    }
+
     /// The row with the greatest key that begins with `prefix`.
     pub fn last(&self, read: &(impl Read + ?Sized), prefix: &str) -> Result<Option<(K, V)>> {
         let newest = Scan { prefix, limit: 1, direction: Direction::Backward, after: None };

@@ -194,6 +194,14 @@ pub struct Annotation {
 pub enum AnnotationTarget {
     /// A passage that supports what was said.
     FileCitation(Citation),
+    /// A citation made elsewhere, of which no more is known.
+    ForeignCitation {
+        /// The file.
+        file: FileId,
+        /// What it says there, if that was told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quote: Option<String>,
+    },
     /// A file that a tool made.
     FilePath {
         /// The file.

@@ -116,7 +116,7 @@ impl Engine {
     }
 }
 
-fn check(assistant: &Assistant) -> Result<()> {
+pub(crate) fn check(assistant: &Assistant) -> Result<()> {
     if assistant.model.is_empty() {
         return Err(Error::invalid("an assistant needs a model; name one"));
     }

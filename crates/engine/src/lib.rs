@@ -89,6 +89,7 @@ mod assistants;
 mod attachments;
 mod check;
 mod threads;
+mod transfer;
 
 pub mod runs;
 
@@ -111,6 +112,7 @@ pub use runs::{
     SubmittedOutput,
 };
 pub use threads::{NewMessage, NewThread};
+pub use transfer::export;
 
 /// What else a client asks for: files and vector stores, behind [`Engine::collections`].
 pub use docent_retrieval as retrieval;

@@ -11,6 +11,7 @@ mod queue;
 mod search;
 mod stores;
 mod sweep;
+mod transfer;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -34,6 +35,7 @@ pub use search::{
     CandidateTrace, ListPlace, SearchHit, SearchOptions, SearchResult, StageTime, Trace,
 };
 pub use stores::{NewVectorStore, VectorStoreSummary};
+pub use transfer::export;
 
 use crate::keyword::Bm25;
 use crate::tables::{JOBS, Job, STORE_FILES, VECTOR_STORES, vector_store, within};

@@ -31,7 +31,7 @@ pub use collections::{
     AttachOptions, Attached, BatchSummary, CRASH_POINTS, CandidateTrace, Collections,
     CollectionsOptions, CollectionsParts, FileDescription, Finding, IngestProgress, IngestStage,
     ListPlace, NewFile, NewVectorStore, ProcessOutcome, Repair, SearchHit, SearchOptions,
-    SearchResult, StageTime, StoreTotals, Trace, VectorIndexKind, VectorStoreSummary,
+    SearchResult, StageTime, StoreTotals, Trace, VectorIndexKind, VectorStoreSummary, export,
 };
 pub use exact::{ExactIndex, VectorShape};
 pub use hnsw::{HnswIndex, HnswOptions};

@@ -19,6 +19,11 @@ use crate::tables::{
 pub struct Attached(Vec<JobKey>);
 
 impl Attached {
+    /// One file that waits now.
+    pub(super) fn one(key: JobKey) -> Self {
+        Self(vec![key])
+    }
+
     /// The files that wait now.
     pub fn files(&self) -> impl Iterator<Item = FileId> {
         self.0.iter().map(|(_, file)| *file)

@@ -101,7 +101,7 @@ impl Collections {
 
     /// Keeps bytes, and the row that mentions them, together: nothing is collected between, but
     /// what could not be meanwhile is then.
-    fn uploading<T>(&self, upload: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn uploading<T>(&self, upload: impl FnOnce() -> Result<T>) -> Result<T> {
         let kept = {
             let _no_collection = self.uploads.read();
             upload()
@@ -113,7 +113,7 @@ impl Collections {
     }
 
     /// The bytes are on the disk before any row mentions them.
-    fn keep_bytes(&self, source: &mut dyn io::Read) -> Result<BlobInfo> {
+    pub(super) fn keep_bytes(&self, source: &mut dyn io::Read) -> Result<BlobInfo> {
         let blob = self.blobs.put(source)?;
         crash_point("ingest.after-blob");
         Ok(blob)
@@ -236,7 +236,7 @@ impl Collections {
     }
 }
 
-fn put_file(write: &mut dyn Write, file: &File) -> Result<()> {
+pub(super) fn put_file(write: &mut dyn Write, file: &File) -> Result<()> {
     FILES.put(write, &file.id, file)?;
     if let Some(at) = file.expires_at {
         FILE_DEADLINES.put(write, &(at, file.id), &())?;
@@ -245,7 +245,7 @@ fn put_file(write: &mut dyn Write, file: &File) -> Result<()> {
 }
 
 /// The last part of a path of either kind of system, of a length a file system could have.
-fn base_name(filename: &str) -> String {
+pub(super) fn base_name(filename: &str) -> String {
     let name = filename.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).take(255).collect();
     if name.is_empty() { "unnamed".to_owned() } else { name }

@@ -249,7 +249,7 @@ fn delete_batches(write: &mut dyn Write, store: VectorStoreId) -> Result<()> {
     Ok(())
 }
 
-fn check_vector_store(vector_store: &VectorStore) -> Result<()> {
+pub(super) fn check_vector_store(vector_store: &VectorStore) -> Result<()> {
     check_metadata(&vector_store.metadata, "metadata")?;
     let days = vector_store.expires_after_days.unwrap_or(1);
     let (bound, code) = match days {

@@ -43,6 +43,11 @@ impl Collections {
         self.collect_orphans()
     }
 
+    /// Has a blob deleted at the end of the upload that is under way, if no file mentions it.
+    pub(super) fn collect_later(&self, hash: BlobHash) {
+        self.orphans().insert(hash);
+    }
+
     /// Deletes what seemed to be mentioned by no file and is not. While an upload is under way,
     /// which may be of these very bytes, it waits for that one's end.
     pub(super) fn collect_orphans(&self) -> Result<()> {
