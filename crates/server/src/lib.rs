@@ -9,6 +9,7 @@
 //! | what a request may say, what an answer looks like | `wire` |
 //! | which path does what | `routes` |
 //! | what a refused request is told | `error` |
+//! | how objects that another server printed are taken in | `dump` |
 //! | who may ask, and for which project | `keys`, `pages`, `projects` |
 //! | what it is doing | `metrics` |
 //!
@@ -43,6 +44,9 @@ mod request;
 mod routes;
 mod wire;
 
+mod dump;
+
+pub use dump::{Dump, DumpImport};
 pub use keys::ApiKeys;
 pub use projects::Projects;
 pub use server::{Patience, Server, ServerOptions, Stopper};

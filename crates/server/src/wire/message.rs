@@ -82,6 +82,12 @@ fn content(part: &Content) -> Value {
 pub(super) fn annotation(annotation: &Annotation) -> Value {
     let (kind, target) = match &annotation.target {
         AnnotationTarget::FileCitation(citation) => ("file_citation", file_citation(citation)),
+        AnnotationTarget::ForeignCitation { file, quote: None } => {
+            ("file_citation", json!({ "file_id": file }))
+        }
+        AnnotationTarget::ForeignCitation { file, quote } => {
+            ("file_citation", json!({ "file_id": file, "quote": quote }))
+        }
         AnnotationTarget::FilePath { file } => ("file_path", json!({ "file_id": file })),
         _ => ("file_path", Value::Null),
     };
