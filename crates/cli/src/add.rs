@@ -3,7 +3,7 @@
 //! First every file is registered, which is durable and cheap, then what is new is read and
 //! embedded. Ctrl-C between two small steps loses nothing: the next `add` goes on.
 
-mod progress;
+pub(crate) mod progress;
 mod report;
 pub(crate) mod walk;
 

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Serve(Serve),
     #[command(subcommand)]
     Keys(Keys),
+    Export(Export),
+    Import(Import),
     /// Reads documents for another docent; see `docent_ingest::ProcessGuard`.
     #[command(name = "__extract", hide = true)]
     Extract,
@@ -270,6 +272,45 @@ pub(crate) enum Keys {
         #[arg(value_name = "KEY")]
         key: String,
     },
+}
+
+/// Write the whole library as lines of JSON
+///
+/// Everything that cannot be made again, under the ids it has: assistants, threads, messages, runs,
+/// steps, files with their bytes, vector stores. "docent import" reads it into this or another
+/// library.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent export library.jsonl
+  docent export | gzip > library.jsonl.gz
+  docent export --library LIBRARY/projects/team-a team-a.jsonl")]
+pub(crate) struct Export {
+    /// Where to; - is standard output
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub(crate) file: PathBuf,
+}
+
+/// Read what "docent export" wrote, or what was saved from OpenAI's or Azure's Assistants API
+///
+/// Saved objects may be JSON or lines of JSON as the clients print them, alone or in lists, in any
+/// order and number of files; folders are searched for .json and .jsonl. Ids, times, order and
+/// metadata are kept. What is in the library already is passed over, so that an import may be
+/// repeated; an object that is there with other content ends it. Runs that were active come in as
+/// expired.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent import library.jsonl
+  gunzip < library.jsonl.gz | docent import -
+  docent import threads.jsonl assistants.json
+  docent import ~/openai-dump
+
+Ctrl-C is safe: what was read stays, and the same command goes on with the rest.")]
+pub(crate) struct Import {
+    /// Files or folders; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[cfg(test)]

@@ -112,6 +112,7 @@ pub(crate) enum Unit {
     Files,
     Chunks,
     Bytes,
+    Objects,
 }
 
 impl Unit {
@@ -119,6 +120,7 @@ impl Unit {
         let template = match self {
             Self::Files => "{msg:24!} {bar:24} {pos}/{len} files  {per_sec}  {eta} left",
             Self::Chunks => "{msg:24!} {bar:24} {pos}/{len} chunks  {per_sec}  {eta} left",
+            Self::Objects => "{msg:24!} {bar:24} {pos}/{len} objects  {per_sec}  {eta} left",
             Self::Bytes => {
                 "{msg:24!} {bar:24} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left"
             }
@@ -147,6 +149,6 @@ mod tests {
 
     #[test]
     fn every_bar_has_a_style() {
-        let _ = [Unit::Files, Unit::Chunks, Unit::Bytes].map(Unit::style);
+        let _ = [Unit::Files, Unit::Chunks, Unit::Bytes, Unit::Objects].map(Unit::style);
     }
 }

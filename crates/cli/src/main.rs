@@ -11,6 +11,8 @@ mod setup;
 mod add;
 mod ask;
 mod doctor;
+mod export;
+mod import;
 mod keys;
 mod ls;
 mod models;
@@ -59,6 +61,8 @@ fn run(cli: &Cli, console: &Console) -> Result<Outcome> {
         Command::Models(command) => models::run(command, &begin(cli, console)?),
         Command::Serve(args) => serve::run(args, &begin(cli, console)?),
         Command::Keys(command) => keys::run(command, &begin(cli, console)?),
+        Command::Export(args) => export::run(args, &begin(cli, console)?),
+        Command::Import(args) => import::run(args, &begin(cli, console)?),
         Command::Extract => extract(),
     }
 }

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 use crate::console::{Console, Unit, plain};
 
-pub(super) struct Progress<'a> {
+pub(crate) struct Progress<'a> {
     console: &'a Console,
     reading: Option<ProgressBar>,
     embedding: Option<ProgressBar>,
@@ -20,7 +20,7 @@ pub(super) struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     /// Counts what an earlier process left.
-    pub(super) fn new(library: &Library, console: &'a Console) -> Result<Self> {
+    pub(crate) fn new(library: &Library, console: &'a Console) -> Result<Self> {
         let (mut embedded, mut chunks) = (HashMap::new(), 0);
         for document in library.documents()? {
             let state = document.state;
@@ -32,7 +32,7 @@ impl<'a> Progress<'a> {
         Ok(Self { console, reading: None, embedding: None, embedded, chunks })
     }
 
-    pub(super) fn show(&mut self, event: &IngestProgress) {
+    pub(crate) fn show(&mut self, event: &IngestProgress) {
         match event.stage {
             IngestStage::Reading => self.begin_reading(event),
             IngestStage::Failed(_) => self.finish_reading(),

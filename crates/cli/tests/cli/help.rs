@@ -7,7 +7,9 @@ use crate::support::Home;
 #[test]
 fn every_command_explains_itself_with_examples() {
     let home = Home::new();
-    let commands = ["add", "search", "ask", "ls", "rm", "doctor", "models", "serve", "keys"];
+    let commands = [
+        "add", "search", "ask", "ls", "rm", "doctor", "models", "serve", "keys", "export", "import",
+    ];
     assert_snapshot!("help", home.done(&["--help"]).stdout);
     for command in commands {
         let help = home.done(&[command, "--help"]).stdout;

@@ -10,5 +10,6 @@ mod keys;
 mod models;
 mod search;
 mod support;
+mod transfer;
 #[path = "../shared/upstream.rs"]
 mod upstream;

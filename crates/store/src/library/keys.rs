@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(made.secret.len(), PREFIX.len() + RANDOM_CHARS);
         let text = fs::read_to_string(keys.path()).unwrap();
         assert!(!text.contains(&made.secret) && !text.contains(&made.secret[16..30]), "{text}");
-        assert_eq!(keys.read().unwrap(), [made.entry.clone()]);
+        assert_eq!(keys.read().unwrap(), std::slice::from_ref(&made.entry));
         assert_eq!(made.entry.hash, hash(&made.secret));
         assert_eq!(keys.revoke(&made.entry.id[..8]).unwrap(), made.entry);
         assert_eq!(keys.read().unwrap(), []);
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(keys.revoke(&made[1].secret).unwrap(), made[1].entry);
         let shown = made[0].entry.hint.split('…').next().unwrap();
         assert_eq!(keys.revoke(shown).unwrap(), made[0].entry);
-        assert_eq!(keys.read().unwrap(), [made[2].entry.clone()]);
+        assert_eq!(keys.read().unwrap(), std::slice::from_ref(&made[2].entry));
     }
 
     #[test]
