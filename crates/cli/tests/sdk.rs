@@ -32,6 +32,16 @@ fn the_newest_client_runs_every_cell_of_the_tutorial() {
 }
 
 #[test]
+fn the_newest_client_chats_without_threads() {
+    python(NEWEST, "chat.py", &[]);
+}
+
+#[test]
+fn a_client_of_the_tutorials_time_chats_without_threads() {
+    python("1.30.5", "chat.py", &[]);
+}
+
+#[test]
 fn the_last_client_with_beta_vector_stores_tells_its_story() {
     python("1.65.5", "story.py", &[]);
 }
