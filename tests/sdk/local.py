@@ -1,11 +1,12 @@
 """The official SDK against `docent serve` with weights on this machine: nothing is scripted.
 
-    docent models pull SmolLM2-135M-Instruct
+    docent models pull SmolLM2-135M-Instruct all-MiniLM-L6-v2
     pip install openai jsonschema pyyaml
     cargo build && python tests/sdk/local.py target/debug/docent PATH_OF_THE_GGUF
 
 What so small a model says is not checked, only that it says something, piece by piece, that it is
-kept, and that every answer and event is as documented.
+kept, and that every answer and event is as documented. What the embedder says is: texts that mean
+the same are near to each other.
 """
 
 import sys
@@ -14,6 +15,8 @@ import openai
 from openai import AssistantEventHandler, OpenAI
 
 from serving import served
+
+EMBEDDER = "all-MiniLM-L6-v2"
 
 LOCAL = """[models."*"]
 backend = "local"
@@ -49,9 +52,26 @@ def story(client):
     assert run.model == "small"
 
 
+def embedded(client):
+    texts = ["The boiler was repaired.", "Somebody mended the heating.", "Cats sleep a lot."]
+    answer = client.embeddings.create(model=EMBEDDER, input=texts)
+    repaired, mended, cats = (one.embedding for one in answer.data)
+    assert answer.usage.prompt_tokens > 12 and len(repaired) == 384, answer.usage
+    assert near(repaired, mended) > near(repaired, cats) + 0.2
+    plain = client.embeddings.create(model=EMBEDDER, input=texts[0], encoding_format="float")
+    assert abs(near(plain.data[0].embedding, repaired) - 1) < 1e-5
+
+
+def near(one, other):
+    """The cosine, as both have length 1."""
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
 def main(program, weights):
-    with served(program, LOCAL.format(weights=weights)) as proxy:
-        story(OpenAI(base_url=proxy.url, api_key="local"))
+    with served(program, LOCAL.format(weights=weights), embedder=True) as proxy:
+        client = OpenAI(base_url=proxy.url, api_key="local")
+        story(client)
+        embedded(client)
     print(f"openai {openai.__version__}: a model on this machine answers")
 
 

@@ -28,12 +28,12 @@ def remote(upstream):
 
 
 @contextmanager
-def served(program, config):
+def served(program, config, embedder=False):
     """The proxy before a server with this `docent.toml`; every answer must fit the document."""
     signal.signal(signal.SIGALRM, too_long)
     signal.alarm(MOST_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
-        server, address = begin(program, Path(folder), config)
+        server, address = begin(program, Path(folder), config, embedder=embedder)
         proxy = Proxy(address)
         try:
             yield proxy
@@ -49,14 +49,15 @@ def too_long(*_):
     raise TimeoutError(f"not over after {MOST_SECONDS} seconds")
 
 
-def begin(program, folder, config, key=""):
+def begin(program, folder, config, key="", embedder=False):
     """Starts the server on a free port; gives the process, and its host and port.
 
-    With a key it asks for that key.
+    With a key it asks for that key; without an embedder it searches by words alone.
     """
     (folder / "docent.toml").write_text(config, encoding="utf-8")
-    command = [program, "--no-embedder", "--library", folder / "library"]
-    command += ["--config", folder / "docent.toml", "serve", "--listen", "127.0.0.1:0"]
+    command = [program] if embedder else [program, "--no-embedder"]
+    command += ["--library", folder / "library", "--config", folder / "docent.toml"]
+    command += ["serve", "--listen", "127.0.0.1:0"]
     environment = {**os.environ, "DOCENT_API_KEY": key}
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     said = ""

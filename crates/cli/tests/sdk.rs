@@ -19,7 +19,8 @@ const TOOLS: [&str; 3] = ["jsonschema==4.26.0", "pyyaml==6.0.3", "python-dotenv=
 /// Node 20 runs no newer one: 7.0 asks for Node 22.
 const NODE_CLIENT: &str = "openai@6.49.0";
 
-const WEIGHTS: &str = "SmolLM2-135M-Instruct";
+const CHAT_WEIGHTS: &str = "SmolLM2-135M-Instruct";
+const EMBEDDER_WEIGHTS: &str = "all-MiniLM-L6-v2";
 
 #[test]
 fn the_newest_client_tells_its_story() {
@@ -68,9 +69,10 @@ fn the_node_client_tells_its_story() {
 }
 
 #[test]
-fn a_model_on_this_machine_answers_the_newest_client() {
-    let Some(weights) = weights() else { return };
-    python(NEWEST, "local.py", &[&weights]);
+fn models_on_this_machine_answer_the_newest_client() {
+    let Some(chat) = weights(CHAT_WEIGHTS, "gguf") else { return };
+    let Some(_) = weights(EMBEDDER_WEIGHTS, "safetensors") else { return };
+    python(NEWEST, "local.py", &[&chat]);
 }
 
 /// Few examples, so that it stays in the gate: `docs/conformance.md` tells of a long run.
@@ -163,17 +165,18 @@ fn install(
     Some(folder)
 }
 
-fn weights() -> Option<PathBuf> {
-    let command = ["models", "path", WEIGHTS];
+/// A model's file of weights, if it is on this machine.
+fn weights(model: &str, extension: &str) -> Option<PathBuf> {
+    let command = ["models", "path", model];
     let output = Command::new(env!("CARGO_BIN_EXE_docent")).args(command).output().unwrap();
     let folder = String::from_utf8(output.stdout).unwrap();
     let files = fs::read_dir(folder.trim()).into_iter().flatten();
     let mut paths = files.map(|file| file.unwrap().path());
-    let found = paths.find(|path| path.extension().is_some_and(|it| it == "gguf"));
+    let found = paths.find(|path| path.extension().is_some_and(|it| it == extension));
     if found.is_none() {
         let required = std::env::var("DOCENT_TEST_MODELS").is_ok_and(|value| value == "required");
-        assert!(!required, "{WEIGHTS} is not in {folder}");
-        say(&format!("run \"docent models pull {WEIGHTS}\""));
+        assert!(!required, "{model} is not in {folder}");
+        say(&format!("run \"docent models pull {model}\""));
     }
     found
 }
