@@ -163,6 +163,10 @@ fn keys_of_one_project_share_it_and_it_is_opened_once() {
     let headers = api.get("/v1/models").headers;
     assert!(headers["x-request-id"].to_str().unwrap().starts_with("req_"));
     assert_eq!(api.get("/v1/foo").refused(404).0, "Invalid URL (GET /v1/foo)");
+    assert_eq!(api.post("/v1/models?x=1", &json!({})).status, 405);
+    assert_eq!(api.get("/v1/models?x=1").refused(400).2, Some("unknown_parameter"));
+    // What the server does is not the affair of each of its projects.
+    assert_eq!(api.get("/metrics").status, 404);
 }
 
 #[test]
