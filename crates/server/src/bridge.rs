@@ -125,8 +125,13 @@ impl App {
     ) -> Result<T, ApiError> {
         let app = self.clone();
         let called = tokio::task::spawn_blocking(move || work(app.engine())).await;
-        // Only a panic ends it otherwise, and only a fault of ours panics.
-        called.unwrap_or_else(|_| Err(Error::internal("a request panicked").into()))
+        called.unwrap_or_else(|error| match error.is_panic() {
+            true => Err(Error::internal("a request panicked").into()),
+            // It had not begun when the runtime stopped.
+            false => Err(ApiError::unavailable(
+                "The server is stopping; ask again when it is started again.",
+            )),
+        })
     }
 
     /// Begins a run's events by `begin` and sends them as they come. A client that goes away stops
@@ -198,8 +203,7 @@ fn follow((first, mut view, events): Begun, sender: &mpsc::Sender<Frame>) {
         }
     }
     if !over {
-        let error = ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
+        let error = ApiError::unavailable(
             "The server is stopping; the run goes on when it is started again.",
         );
         let _ = sender.blocking_send(wire::error_frame(&error));

@@ -32,6 +32,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
+    /// 503: clients try again, and may succeed.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         let kind = if status.is_server_error() { "server_error" } else { INVALID };
         Self { status, message: message.into(), kind, param: None, code: None }

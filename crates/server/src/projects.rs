@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use docent_core::Result;
 use docent_engine::Engine;
@@ -117,24 +117,26 @@ impl Gate {
     fn room(&self, project: &str) -> Result<Arc<OnceCell<Room>>, ApiError> {
         let mut opened = self.lock();
         if opened.stopped {
-            return Err(unavailable("The server is stopping."));
+            return Err(ApiError::unavailable("The server is stopping."));
         }
         Ok(opened.rooms.entry(project.to_owned()).or_default().clone())
     }
 
     async fn open(&self, project: &str) -> Result<Room, ApiError> {
         let Some(source) = self.source.clone() else {
-            return Err(unavailable("This server has no projects."));
+            return Err(ApiError::unavailable("This server has no projects."));
         };
         let (name, patience) = (project.to_owned(), self.patience);
         let opening =
             tokio::task::spawn_blocking(move || App::of_project(source.open(&name)?, patience));
         let opened = opening.await;
-        match opened.map_err(|_| unavailable("The project of this key cannot be opened."))? {
+        match opened
+            .map_err(|_| ApiError::unavailable("The project of this key cannot be opened."))?
+        {
             Ok(app) => Ok(Room { router: routes::project_router(app.clone()), app }),
             Err(error) => {
                 tracing::error!(project, error = format!("{error:#}"), "no project");
-                Err(unavailable(
+                Err(ApiError::unavailable(
                     "The project of this key cannot be opened now; the server's log says more.",
                 ))
             }
@@ -151,9 +153,4 @@ impl Gate {
     fn lock(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// 503, which clients try again.
-fn unavailable(message: &str) -> ApiError {
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
 }
