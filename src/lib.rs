@@ -52,7 +52,7 @@ pub use docent_engine::{
 };
 pub use docent_retrieval::{
     AttachOptions, CandidateTrace, Collections, CollectionsOptions, CollectionsParts, Finding,
-    IngestProgress, IngestStage, ListPlace, NewFile, ProcessOutcome, Repair, SearchHit,
+    IngestProgress, IngestStage, ListPlace, NewFile, ProcessOutcome, Repair, SearchHit, SearchMode,
     SearchOptions, SearchResult, StageTime, Trace, VectorIndexKind,
 };
 

@@ -11,8 +11,9 @@ const PLAN: &[(&str, &[&str])] = &[
     ("inference", &["core"]),
     ("retrieval", &["core", "ingest", "store"]),
     ("engine", &["core", "retrieval", "store"]),
+    ("eval", &["core", "retrieval"]),
     ("server", &["core", "engine"]),
-    ("cli", &["docent", "server"]),
+    ("cli", &["docent", "server", "eval"]),
 ];
 
 /// What the façade may name: everything but the command.

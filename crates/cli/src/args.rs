@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Keys(Keys),
     Export(Export),
     Import(Import),
+    #[command(subcommand)]
+    Eval(Eval),
     /// Reads documents for another docent; see `docent_ingest::ProcessGuard`.
     #[command(name = "__extract", hide = true)]
     Extract,
@@ -321,4 +323,48 @@ mod tests {
     fn the_command_line_is_sound() {
         super::Cli::command().debug_assert();
     }
+}
+
+/// Measure how good retrieval is, on judged collections
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  docent eval run --dataset beir/scifact
+  docent eval run --dataset beir/scifact --pipeline bm25 --pipeline dense --pipeline default
+  docent eval run --dataset beir/scifact --json > before.json
+  docent eval run --dataset beir/scifact --baseline before.json --fail-on \"ndcg@10 < -0.01\"")]
+pub(crate) enum Eval {
+    Run(EvalRun),
+}
+
+/// Ask a data set's queries and compare what is found with what people judged relevant
+///
+/// A data set is a directory in BEIR's layout: corpus.jsonl, queries.jsonl, and qrels.tsv or
+/// qrels/test.tsv. Its documents are read and embedded once, by the same journey as yours, and kept
+/// in the cache directory; Ctrl-C is safe, and the same command goes on.
+#[derive(Debug, Args)]
+pub(crate) struct EvalRun {
+    /// The directory of the data set
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dataset: PathBuf,
+    /// The judgments, where the usual ones are not meant
+    #[arg(long, value_name = "FILE")]
+    pub(crate) qrels: Option<PathBuf>,
+    /// bm25, dense, default, or a TOML file with [[pipeline]] tables (name, mode = "hybrid",
+    /// "words" or "vectors", candidates, rerank); may be given several times, and all are compared
+    /// with the first
+    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
+    pub(crate) pipeline: Vec<String>,
+    /// What to measure, such as ndcg@10, recall@100, mrr@10, map@100, hit_rate@5
+    #[arg(long, value_name = "METRIC", value_delimiter = ',')]
+    pub(crate) metrics: Vec<String>,
+    /// The JSON of an earlier run, to compare with
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// End with exit code 1 if the difference to the baseline is such, as "ndcg@10 < -0.01"
+    #[arg(long, value_name = "CONDITION", requires = "baseline")]
+    pub(crate) fail_on: Option<String>,
+    /// Print JSON: with one pipeline its report, with several {"runs": […], "comparisons": […]}
+    #[arg(long)]
+    pub(crate) json: bool,
 }

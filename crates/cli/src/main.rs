@@ -11,6 +11,7 @@ mod setup;
 mod add;
 mod ask;
 mod doctor;
+mod eval;
 mod export;
 mod import;
 mod keys;
@@ -63,6 +64,7 @@ fn run(cli: &Cli, console: &Console) -> Result<Outcome> {
         Command::Keys(command) => keys::run(command, &begin(cli, console)?),
         Command::Export(args) => export::run(args, &begin(cli, console)?),
         Command::Import(args) => import::run(args, &begin(cli, console)?),
+        Command::Eval(args::Eval::Run(args)) => eval::run(args, &begin(cli, console)?),
         Command::Extract => extract(),
     }
 }

@@ -58,6 +58,13 @@ pub(crate) enum Weights {
     IfHere,
 }
 
+/// Whether a library has the embedder that is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Embedding {
+    Usual,
+    Without,
+}
+
 impl Setup {
     pub(crate) fn resolve(global: &Global, console: Console) -> Result<Self> {
         let library = match &global.library {
@@ -112,6 +119,24 @@ impl Setup {
             LibraryDir::open(&self.library, Mode::OpenOrCreate)?;
         }
         Ok(())
+    }
+
+    /// The same setup for the library at `path`.
+    pub(crate) fn elsewhere(&self, path: PathBuf, embedding: Embedding) -> Self {
+        let embedder = self.embedder.clone().filter(|_| embedding == Embedding::Usual);
+        Self {
+            console: self.console.clone(),
+            catalog: self.catalog.clone(),
+            models: self.models.clone(),
+            library: path,
+            embedder,
+            ..*self
+        }
+    }
+
+    /// The embedder's name, where one is used.
+    pub(crate) fn embedder_name(&self) -> Option<&str> {
+        self.embedder.as_deref()
     }
 
     /// Opens the library, which must exist.
@@ -253,4 +278,11 @@ fn default_library() -> Result<PathBuf> {
     let directories = ProjectDirs::from("", "", "docent")
         .context("your home directory is not known; name a library with --library DIR")?;
     Ok(directories.data_local_dir().join("library"))
+}
+
+/// Where what can be made again is kept.
+pub(crate) fn cache_dir() -> Result<PathBuf> {
+    let directories = ProjectDirs::from("", "", "docent")
+        .context("your home directory is not known; set HOME")?;
+    Ok(directories.cache_dir().to_owned())
 }

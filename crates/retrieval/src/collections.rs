@@ -32,7 +32,7 @@ pub use entries::StoreTotals;
 pub use files::{FileDescription, NewFile};
 pub use ingest::{IngestProgress, IngestStage, ProcessOutcome};
 pub use search::{
-    CandidateTrace, ListPlace, SearchHit, SearchOptions, SearchResult, StageTime, Trace,
+    CandidateTrace, ListPlace, SearchHit, SearchMode, SearchOptions, SearchResult, StageTime, Trace,
 };
 pub use stores::{NewVectorStore, VectorStoreSummary};
 pub use transfer::export;

@@ -30,8 +30,9 @@ mod top;
 pub use collections::{
     AttachOptions, Attached, BatchSummary, CRASH_POINTS, CandidateTrace, Collections,
     CollectionsOptions, CollectionsParts, FileDescription, Finding, IngestProgress, IngestStage,
-    ListPlace, NewFile, NewVectorStore, ProcessOutcome, Repair, SearchHit, SearchOptions,
-    SearchResult, StageTime, StoreTotals, Trace, VectorIndexKind, VectorStoreSummary, export,
+    ListPlace, NewFile, NewVectorStore, ProcessOutcome, Repair, SearchHit, SearchMode,
+    SearchOptions, SearchResult, StageTime, StoreTotals, Trace, VectorIndexKind,
+    VectorStoreSummary, export,
 };
 pub use exact::{ExactIndex, VectorShape};
 pub use hnsw::{HnswIndex, HnswOptions};

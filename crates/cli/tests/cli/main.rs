@@ -4,6 +4,7 @@ mod add;
 mod ask;
 mod chat;
 mod documents;
+mod eval;
 mod help;
 mod interrupt;
 mod keys;

@@ -9,7 +9,7 @@ use docent_core::{
     ChunkSet, Embedding, Error, FileId, Filter, IndexedChunk, InputRole, Query, Read, Result,
     VectorStore, VectorStoreId,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Collections;
 use super::collection::{Collection, VECTOR};
@@ -36,6 +36,8 @@ pub struct SearchOptions {
     pub filter: Option<Filter>,
     /// Only hits that score this or better.
     pub score_threshold: f32,
+    /// Which indexes are asked.
+    pub mode: SearchMode,
     /// How many of each index's best are looked at.
     pub candidates: usize,
     /// How many of the best candidates the reranker, if there is one, looks at; with 0 it has no
@@ -52,11 +54,26 @@ impl Default for SearchOptions {
             limit: 20,
             filter: None,
             score_threshold: 0.0,
+            mode: SearchMode::default(),
             candidates: 100,
             rerank: 40,
             explain: false,
         }
     }
+}
+
+/// Which indexes a search asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SearchMode {
+    /// Words and vectors, fused.
+    #[default]
+    Hybrid,
+    /// Words only.
+    Words,
+    /// Vectors only; what has none yet is not found.
+    Vectors,
 }
 
 /// What a search found, and how.
@@ -86,6 +103,7 @@ pub struct SearchHit {
 struct Searched {
     collection: Arc<Collection>,
     allow: Option<ChunkSet>,
+    by_words: bool,
     by_vectors: bool,
 }
 
@@ -202,11 +220,13 @@ impl Collections {
                 None => None,
                 Some(filter) => Some(allowed(&*read, id, filter)?),
             };
-            let by_vectors = self.uses_vectors(vector_store, &collection, query, trace);
+            let by_vectors = options.mode != SearchMode::Words
+                && self.uses_vectors(vector_store, &collection, query, trace);
             if by_vectors {
                 note_missing_vectors(&collection, trace);
             }
-            searched.push(Searched { collection, allow, by_vectors });
+            let by_words = options.mode != SearchMode::Vectors;
+            searched.push(Searched { collection, allow, by_words, by_vectors });
         }
         drop(read);
         self.note_use(&vector_stores);
@@ -336,10 +356,12 @@ fn ask(
         .iter()
         .flat_map(|searched| {
             let followers = searched.collection.followers().iter();
-            let asked = followers.filter(|follower| follower.name != VECTOR || searched.by_vectors);
+            let asked = followers.filter(|follower| match follower.name {
+                VECTOR => searched.by_vectors && vector.is_some(),
+                _ => searched.by_words,
+            });
             asked.map(move |follower| (searched, follower))
         })
-        .filter(|(_, follower)| follower.name != VECTOR || vector.is_some())
         .collect();
     let ask_one = |(searched, follower): &(&Searched, &Follower)| -> Result<List> {
         let query = Query { text: query, vector, allow: searched.allow.as_ref() };
