@@ -16,6 +16,7 @@ mod attention;
 mod math;
 mod matmul;
 mod weights;
+mod words;
 
 use docent_core::{Error, Result};
 use pulp::{Arch, Simd, WithSimd};
@@ -25,6 +26,7 @@ use self::aligned::AlignedBuffer;
 use self::attention::AttentionScratch;
 use self::matmul::{Linear, ROW_MULTIPLE, Rows};
 pub(crate) use self::weights::load;
+use self::words::Words;
 
 /// The network's sizes, as in Hugging Face's `config.json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,15 +35,70 @@ pub(crate) struct BertConfig {
     pub(crate) intermediate_size: usize,
     pub(crate) num_attention_heads: usize,
     pub(crate) num_hidden_layers: usize,
+    /// How many tokens a window may have.
     pub(crate) max_position_embeddings: usize,
+    #[serde(default = "two")]
+    pub(crate) type_vocab_size: usize,
     pub(crate) vocab_size: usize,
     pub(crate) layer_norm_eps: f32,
     hidden_act: String,
     #[serde(default)]
     position_embedding_type: Option<String>,
+    #[serde(default)]
+    model_type: Option<String>,
+    #[serde(default)]
+    pad_token_id: Option<usize>,
+    /// The row of the position embeddings that a window's first token takes.
+    #[serde(skip)]
+    first_position: usize,
+}
+
+fn two() -> usize {
+    2
+}
+
+impl Default for BertConfig {
+    /// A BERT of no size.
+    fn default() -> Self {
+        Self {
+            hidden_size: 0,
+            intermediate_size: 0,
+            num_attention_heads: 0,
+            num_hidden_layers: 0,
+            max_position_embeddings: 0,
+            type_vocab_size: 0,
+            vocab_size: 0,
+            layer_norm_eps: 0.0,
+            hidden_act: "gelu".to_owned(),
+            position_embedding_type: None,
+            model_type: None,
+            pad_token_id: None,
+            first_position: 0,
+        }
+    }
 }
 
 impl BertConfig {
+    /// RoBERTa and XLM-RoBERTa are BERT whose positions are counted from one after the padding
+    /// token's id: with 514 rows, a window has 512 tokens.
+    fn with_positions_of_its_family(mut self) -> Result<Self> {
+        match self.model_type.as_deref() {
+            None | Some("bert") => {}
+            Some("roberta" | "xlm-roberta") => {
+                self.first_position = self.pad_token_id.unwrap_or(1) + 1;
+                let left = self.max_position_embeddings.checked_sub(self.first_position);
+                self.max_position_embeddings =
+                    left.ok_or_else(|| Error::invalid("it has fewer positions than it skips"))?;
+            }
+            Some(other) => {
+                return Err(Error::invalid(format!(
+                    "model type '{other}' is not of BERT's family"
+                )));
+            }
+        }
+        Ok(self)
+    }
+
     /// Refuses what [`Bert`] would compute wrongly.
     fn check(&self) -> Result<()> {
         if self.hidden_act != "gelu" {
@@ -97,8 +154,7 @@ struct Layer {
 pub(crate) struct Bert {
     config: BertConfig,
     arch: Arch,
-    /// Row-major: one row a token of the vocabulary.
-    words: Vec<f32>,
+    words: Words,
     /// One row a position; the embedding of token type 0 is added already.
     positions: Vec<f32>,
     embedding_norm: LayerNorm,
@@ -141,7 +197,12 @@ impl Bert {
         for window in windows {
             self.check(window)?;
         }
-        let tokens = windows.iter().map(|window| window.len()).sum::<usize>();
+        let tokens = windows.concat();
+        let dims = self.config.hidden_size;
+        // Tiles of rows are always whole; the rows beyond the last are computed and ignored.
+        scratch.hidden.resize(tokens.len().next_multiple_of(ROW_MULTIPLE) * dims);
+        self.words.read(&tokens, dims, &mut scratch.hidden)?;
+        let tokens = tokens.len();
         self.arch.dispatch(Forward { bert: self, windows, tokens, scratch });
         Ok(&scratch.hidden[..tokens * self.config.hidden_size])
     }
@@ -184,9 +245,7 @@ impl WithSimd for Forward<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { bert, windows, tokens, scratch } = self;
         let config = &bert.config;
-        // Tiles of rows are always whole; the rows beyond the last are computed and ignored.
         let rows = tokens.next_multiple_of(ROW_MULTIPLE);
-        scratch.hidden.resize(rows * config.hidden_size);
         scratch.context.resize(rows * config.hidden_size);
         scratch.qkv.resize(rows * 3 * config.hidden_size);
         scratch.wide.resize(rows * config.intermediate_size);
@@ -222,15 +281,15 @@ impl WithSimd for MaxSim<'_> {
 }
 
 impl Bert {
+    /// `hidden` has the words' vectors already.
     #[inline(always)]
     fn embed<S: Simd>(&self, simd: S, windows: &[&[u32]], hidden: &mut [f32]) {
         let dims = self.config.hidden_size;
-        let tokens = windows.iter().flat_map(|window| window.iter().enumerate());
-        for ((position, &token), row) in tokens.zip(hidden.chunks_exact_mut(dims)) {
-            let word = &self.words[token as usize * dims..][..dims];
+        let positions = windows.iter().flat_map(|window| 0..window.len());
+        for (position, row) in positions.zip(hidden.chunks_exact_mut(dims)) {
             let position = &self.positions[position * dims..][..dims];
-            for ((sum, word), position) in row.iter_mut().zip(word).zip(position) {
-                *sum = word + position;
+            for (sum, position) in row.iter_mut().zip(position) {
+                *sum += position;
             }
             let norm = &self.embedding_norm;
             math::layer_norm(simd, row, &norm.weight, &norm.bias, self.config.layer_norm_eps);

@@ -22,8 +22,12 @@ use crate::fetch::{self, Network, PullProgress};
 use crate::manifest::{FileRole, Manifest, ModelFile, Source};
 
 /// The manifests compiled in; a test reads each of them.
-const BUILTIN: [(&str, &str); 2] = [
+const BUILTIN: [(&str, &str); 3] = [
     ("models/all-MiniLM-L6-v2.toml", include_str!("../../../models/all-MiniLM-L6-v2.toml")),
+    (
+        "models/multilingual-e5-small-q4.toml",
+        include_str!("../../../models/multilingual-e5-small-q4.toml"),
+    ),
     (
         "models/SmolLM2-135M-Instruct.toml",
         include_str!("../../../models/SmolLM2-135M-Instruct.toml"),

@@ -5,6 +5,7 @@
 //! how many threads there are.
 
 mod pool;
+mod tokenizer;
 mod windows;
 
 use std::sync::Mutex;
@@ -36,7 +37,7 @@ pub struct BertOptions {
     pub window_tokens: Option<usize>,
 }
 
-/// An [`Embedder`] of the BERT family: all-MiniLM, BGE, E5 and their like, in f32.
+/// An [`Embedder`] of the BERT family: all-MiniLM, BGE, E5 and their like, computed in f32.
 #[derive(Debug)]
 pub struct BertEmbedder {
     spec: EmbedderSpec,
@@ -86,9 +87,9 @@ impl BertEmbedder {
         let _span = tracing::info_span!("model.load", model = manifest.name).entered();
         let mut settings = settings(manifest)?.clone();
         settings.window_tokens = options.window_tokens.unwrap_or(settings.window_tokens);
-        let bert = bert::load(files.path(FileRole::Weights)?, files.path(FileRole::Config)?)?;
+        let bert = bert::load(files.path(FileRole::Weights)?, files.path(FileRole::Config).ok())?;
         check(&settings, manifest, &bert)?;
-        let windows = Windows::load(files.path(FileRole::Tokenizer)?, &settings)?;
+        let windows = Windows::load(files, &settings)?;
         let spec = spec(manifest, &settings)?;
         Ok(Self { spec, settings, windows, bert, scratch: Mutex::default() })
     }

@@ -8,6 +8,7 @@ use crate::Catalog;
 use crate::catalog::tests::real;
 
 const MODEL: &str = "all-MiniLM-L6-v2";
+const E5: &str = "multilingual-e5-small-q4";
 
 /// The embedder, if its weights are [on this machine](real).
 pub(crate) fn embedder() -> Option<Arc<BertEmbedder>> {
@@ -49,6 +50,36 @@ fn vectors_are_those_of_sentence_transformers() {
             assert!(cosine >= 0.9999, "{cosine} for {:?}", reference.text);
         }
     }
+}
+
+/// What numpy makes of the weights in the file; see `tests/fixtures/e5_reference.py`.
+#[derive(Deserialize)]
+struct E5Reference {
+    text: String,
+    role: InputRole,
+    vectors: Vec<Vec<f32>>,
+}
+
+#[test]
+fn e5_vectors_are_those_of_the_paper_written_out() {
+    let Some(files) = real(E5) else { return };
+    let embedder = BertEmbedder::load(&files).unwrap();
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/e5.json");
+    let references: Vec<E5Reference> =
+        serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap();
+    assert!(references.len() >= 20);
+    for E5Reference { text, role, vectors } in references {
+        let ours = embedder.embed(&[&text], role).unwrap().remove(0);
+        assert_eq!(ours.windows().len(), vectors.len(), "{text:?}");
+        for (ours, theirs) in ours.windows().zip(&vectors) {
+            let cosine = cosine(ours, theirs);
+            assert!(cosine >= 0.99999, "{cosine} for {text:?}");
+        }
+    }
+    let tokens = embedder.token_vectors(&["where is the key?"], InputRole::Query).unwrap();
+    let count = embedder.count_tokens(&["where is the key?"], InputRole::Query).unwrap()[0];
+    // Around them stand <s>, three tokens of "query:", and </s>.
+    assert_eq!(tokens[0].len(), (count - 5) * 384);
 }
 
 #[test]

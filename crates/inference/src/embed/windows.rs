@@ -5,12 +5,10 @@
 //! noise that now and then comes out on top. Each window stands alone, with the model's special
 //! tokens and prefix.
 
-use std::path::Path;
-
 use docent_core::{Error, InputRole, Result};
-use fs_err as fs;
-use tokenizers::Tokenizer;
 
+use super::tokenizer::{Frame, Tokenizer};
+use crate::catalog::ModelFiles;
 use crate::manifest::EmbedderManifest;
 
 /// Cuts texts for one embedder.
@@ -20,13 +18,6 @@ pub(super) struct Windows {
     window_tokens: usize,
     query: Frame,
     passage: Frame,
-}
-
-/// The tokens around every window.
-#[derive(Clone, Debug, Default)]
-struct Frame {
-    before: Vec<u32>,
-    after: Vec<u32>,
 }
 
 /// A text's windows, as token ids.
@@ -48,18 +39,10 @@ impl Tokens {
 }
 
 impl Windows {
-    /// Reads a `tokenizer.json`.
-    pub(super) fn load(path: &Path, settings: &EmbedderManifest) -> Result<Self> {
-        let bytes = fs::read(path)?;
-        let broken = |source| {
-            Error::invalid(format!("{} is no tokenizer", path.display())).with_source(source)
-        };
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(broken)?;
-        // Files come with the limits of whoever saved them: MiniLM's cuts at 128 tokens and pads
-        // to 128, which would lose text without a word.
-        tokenizer.with_truncation(None).map_err(broken)?;
-        tokenizer.with_padding(None);
-        let specials = specials(&tokenizer).map_err(|error| error.context(path.display()))?;
+    /// Reads the model's tokenizer.
+    pub(super) fn load(files: &ModelFiles, settings: &EmbedderManifest) -> Result<Self> {
+        let tokenizer = Tokenizer::load(files)?;
+        let specials = tokenizer.specials().map_err(|error| error.context("the tokenizer"))?;
         let framed = |prefix| frame(&tokenizer, &specials, prefix, settings.window_tokens);
         let (query, passage) = (framed(&settings.query_prefix)?, framed(&settings.passage_prefix)?);
         Ok(Self { tokenizer, window_tokens: settings.window_tokens, query, passage })
@@ -81,7 +64,7 @@ impl Windows {
     /// The windows of `text`.
     pub(super) fn split(&self, text: &str, role: InputRole) -> Result<Tokens> {
         let frame = self.frame(role);
-        let content = encode(&self.tokenizer, text, false)?;
+        let content = self.tokenizer.encode(text)?;
         let room = self.window_tokens - frame.before.len() - frame.after.len();
         let count = content.len().div_ceil(room).max(1);
         let mut tokens =
@@ -97,29 +80,12 @@ impl Windows {
     }
 }
 
-/// What the tokenizer puts before and after a text: `[CLS]` and `[SEP]`, or their like.
-fn specials(tokenizer: &Tokenizer) -> Result<Frame> {
-    let bare = encode(tokenizer, "a", false)?;
-    let dressed = encode(tokenizer, "a", true)?;
-    let place = dressed.windows(bare.len().max(1)).position(|ids| ids == bare);
-    let place = place.ok_or_else(|| Error::invalid("the tokenizer knows no letter"))?;
-    Ok(Frame { before: dressed[..place].to_vec(), after: dressed[place + bare.len()..].to_vec() })
-}
-
 fn frame(tokenizer: &Tokenizer, specials: &Frame, prefix: &str, window: usize) -> Result<Frame> {
     let mut frame = specials.clone();
     // The space at a prefix's end belongs to the first word of the text.
-    frame.before.extend(encode(tokenizer, prefix.trim_end(), false)?);
+    frame.before.extend(tokenizer.encode(prefix.trim_end())?);
     if frame.before.len() + frame.after.len() >= window {
         return Err(Error::invalid(format!("a window of {window} tokens is full with its prefix")));
     }
     Ok(frame)
-}
-
-fn encode(tokenizer: &Tokenizer, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
-    let encoding = tokenizer.encode_fast(text, add_special_tokens);
-    let encoding = encoding.map_err(|source| {
-        Error::internal("a text cannot be cut into tokens").with_source(source)
-    })?;
-    Ok(encoding.get_ids().to_vec())
 }
