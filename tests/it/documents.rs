@@ -2,7 +2,7 @@
 
 use docent::{Added, Library, SearchOptions};
 
-use crate::support::{Home, add_all, process};
+use crate::support::{Home, add_all, ask, process};
 
 #[track_caller]
 fn found(library: &Library, query: &str) -> Vec<String> {
@@ -57,4 +57,29 @@ fn a_removed_document_is_gone_at_once_and_can_come_back() {
     assert!(matches!(library.add(&path).unwrap(), Added::New(_)));
     process(&library);
     assert_eq!(found(&library, "boiler").len(), 1);
+}
+
+/// PDF writers and input methods leave radicals (U+2F00 on, U+2E80 on) where characters are meant.
+/// They look the same, and so must they be found and answered, whichever side has them.
+#[test]
+fn a_question_with_radicals_finds_the_passage_with_characters_and_the_other_way_around() {
+    let home = Home::new();
+    let library = home.open();
+    let mut paths = vec![
+        home.write("course.txt", "AI大模型全栈工程师适合有编程经验、想转行做应用的人。"),
+        home.write("wind.txt", "⻛⼒发电机的叶⽚⻓度是五⼗⽶。"),
+    ];
+    for at in 0..30 {
+        let text = format!("第{at}课:工程师怎样与人合作,大家适合在哪里学习编程,哪些模型够用。");
+        paths.push(home.write(&format!("lesson{at}.txt"), &text));
+    }
+    add_all(&library, &paths);
+    let first = |query: &str| found(&library, query).into_iter().next().unwrap_or_default();
+    assert!(first("AI⼤模型全栈⼯程师适合哪些人").starts_with("AI大模型全栈"));
+    assert!(first("风力发电机叶片长度").starts_with("风力发电机"));
+
+    let answer = ask(&library, "AI⼤模型全栈⼯程师适合哪些人");
+    assert!(answer.text().contains("想转行做应用的人"), "{}", answer.text());
+    let cited: Vec<_> = answer.citations().map(|it| it.quote.clone()).collect();
+    assert!(cited.iter().any(|quote| quote.contains("大模型全栈工程师")), "{cited:?}");
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Ask your own documents, on your own machine: PDFs in, cited answers out.
 #[derive(Debug, Parser)]
@@ -332,39 +332,113 @@ Examples:
   docent eval run --dataset beir/scifact
   docent eval run --dataset beir/scifact --pipeline bm25 --pipeline dense --pipeline default
   docent eval run --dataset beir/scifact --json > before.json
-  docent eval run --dataset beir/scifact --baseline before.json --fail-on \"ndcg@10 < -0.01\"")]
+  docent eval run --dataset beir/scifact --baseline before.json --fail-on \"ndcg@10 < -0.01\"
+  docent eval generate ~/papers --out papers-judged
+  docent eval run --dataset papers-judged --html report.html")]
 pub(crate) enum Eval {
     Run(EvalRun),
+    Generate(EvalGenerate),
 }
 
 /// Ask a data set's queries and compare what is found with what people judged relevant
 ///
 /// A data set is a directory in BEIR's layout: corpus.jsonl, queries.jsonl, and qrels.tsv or
 /// qrels/test.tsv. Its documents are read and embedded once, by the same journey as yours, and kept
-/// in the cache directory; Ctrl-C is safe, and the same command goes on.
+/// in the cache directory; Ctrl-C is safe, and the same command goes on. Results are kept there
+/// too, and asking the very same again reads them.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent eval run --dataset beir/scifact --pipeline bm25 --pipeline default --html report.html
+  docent eval run --dataset beir/scifact --pipeline grid.toml --split tune
+  docent eval run --dataset beir/scifact --pipeline chosen.toml --split held-out
+  docent eval run --dataset beir/scifact --dataset beir/cacm --pipeline bm25 --pipeline dense \\
+    --pipeline default --against bm25,dense
+  docent eval run --dataset beir/scifact --show-misses 10
+
+A grid makes a pipeline of every combination of its lists:
+  [grid]
+  mode = [\"words\", \"hybrid\"]
+  candidates = [50, 100, 200]")]
 pub(crate) struct EvalRun {
-    /// The directory of the data set
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dataset: PathBuf,
+    /// The directory of the data set; with several, their average is judged too
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(crate) dataset: Vec<PathBuf>,
     /// The judgments, where the usual ones are not meant
     #[arg(long, value_name = "FILE")]
     pub(crate) qrels: Option<PathBuf>,
+    /// Ask all queries, the half to choose settings with, or the half that is held out to check
+    /// the choice; a query's half is decided by its id alone
+    #[arg(long, value_name = "PART", value_enum, default_value_t = EvalSplit::All)]
+    pub(crate) split: EvalSplit,
     /// bm25, dense, default, or a TOML file with [[pipeline]] tables (name, mode = "hybrid",
-    /// "words" or "vectors", candidates, rerank); may be given several times, and all are compared
-    /// with the first
+    /// "words" or "vectors", candidates, rerank) or a [grid]; may be given several times, and all
+    /// are compared with the first
     #[arg(long, value_name = "NAME|FILE", default_value = "default")]
     pub(crate) pipeline: Vec<String>,
+    /// Compare with the best of these pipelines, chosen for each data set and metric, instead of
+    /// with the first
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "baseline")]
+    pub(crate) against: Vec<String>,
     /// What to measure, such as ndcg@10, recall@100, mrr@10, map@100, hit_rate@5
     #[arg(long, value_name = "METRIC", value_delimiter = ',')]
     pub(crate) metrics: Vec<String>,
     /// The JSON of an earlier run, to compare with
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
-    /// End with exit code 1 if the difference to the baseline is such, as "ndcg@10 < -0.01"
+    /// End with exit code 1 if a difference to the baseline is such, as "ndcg@10 < -0.01"
     #[arg(long, value_name = "CONDITION", requires = "baseline")]
     pub(crate) fail_on: Option<String>,
-    /// Print JSON: with one pipeline its report, with several {"runs": […], "comparisons": […]}
+    /// Measure again what was measured before
     #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) fresh: bool,
+    /// List the N queries that each pipeline answers worst
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) show_misses: usize,
+    /// Print JSON, or write it to a file: of one pipeline on one data set its report, else
+    /// {"runs": […], "comparisons": […], "averages": […]}
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write Markdown to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Write one page of HTML with plots, which needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+/// Which queries are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EvalSplit {
+    All,
+    Tune,
+    HeldOut,
+}
+
+/// Make a data set of your own documents, from their headings and rare phrases
+///
+/// Nobody judges it: what a query was taken from counts as relevant. It tells whether what stands
+/// in your documents is found by its own words, in English, Chinese or both, and whether a change
+/// loses any of it. It does not tell how questions in other words fare; its README.md says more.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent eval generate ~/papers --out papers-judged
+  docent eval generate manual.pdf --out manual-judged --queries 500
+  docent eval generate --library ./library --out library-judged    (the documents in a library)")]
+pub(crate) struct EvalGenerate {
+    /// Files, folders or globs [default: the documents in the library]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The directory to write, new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// At most this many queries
+    #[arg(long, value_name = "N", default_value_t = 200,
+          value_parser = clap::value_parser!(u16).range(10..=10_000))]
+    pub(crate) queries: u16,
+    /// Another seed takes other phrases; the same one makes the same set
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
 }

@@ -64,7 +64,7 @@ fn run(cli: &Cli, console: &Console) -> Result<Outcome> {
         Command::Keys(command) => keys::run(command, &begin(cli, console)?),
         Command::Export(args) => export::run(args, &begin(cli, console)?),
         Command::Import(args) => import::run(args, &begin(cli, console)?),
-        Command::Eval(args::Eval::Run(args)) => eval::run(args, &begin(cli, console)?),
+        Command::Eval(command) => eval::run(command, &begin(cli, console)?),
         Command::Extract => extract(),
     }
 }

@@ -13,7 +13,9 @@ use docent_core::{
 };
 use docent_retrieval::{AttachOptions, Collections, IngestProgress, NewFile};
 
+use crate::cost::machine;
 use crate::dataset::{Dataset, JudgedDocument};
+use crate::report::Circumstances;
 
 /// The attribute that names a file's document.
 const DOCUMENT: &str = "document";
@@ -88,6 +90,28 @@ impl Corpus {
     /// Where.
     pub fn vector_store(&self) -> VectorStoreId {
         self.store
+    }
+
+    /// What searching it is made of.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub fn circumstances(&self) -> Result<Circumstances> {
+        let files = self.collections.vector_store_files(self.store)?;
+        let chunking = AttachOptions::default().chunking;
+        let embedder = self.collections.embedder();
+        Ok(Circumstances {
+            program: format!("docent {}", env!("CARGO_PKG_VERSION")),
+            machine: machine(),
+            embedder: embedder.map(|it| it.spec().fingerprint.to_string()),
+            reranker: self.collections.reranker().map(|it| it.name().to_owned()),
+            chunking: format!(
+                "chunks of {} tokens, {} shared",
+                chunking.max_chunk_size_tokens(),
+                chunking.chunk_overlap_tokens()
+            ),
+            chunks: files.iter().map(|file| file.chunks.len()).sum(),
+        })
     }
 
     /// What could not be built in, and why.

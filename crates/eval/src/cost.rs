@@ -1,4 +1,4 @@
-//! What quality costs beside time.
+//! What quality costs beside time, and on what machine.
 
 use std::path::Path;
 
@@ -24,6 +24,16 @@ pub fn resident_bytes() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
+}
+
+/// The processor, as the system names it, and how many of its cores we may use.
+pub fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpuinfo = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
+    let model =
+        model.map_or(std::env::consts::ARCH, |rest| rest.trim_start_matches([':', ' ', '\t']));
+    format!("{}, {cores} cores", model.trim())
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! `corpus.jsonl` with `_id`, `title`, `text`; `queries.jsonl` with `_id`, `text`; and judgments
 //! as tab-separated `query-id`, `corpus-id`, `score` in `qrels.tsv`, or in `qrels/SPLIT.tsv`.
 
+mod split;
+
 use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::metrics::Grades;
+
+pub use split::Split;
 
 /// The judgments that are read where a data set has several.
 const SPLITS: [&str; 4] = ["qrels.tsv", "qrels/test.tsv", "qrels/dev.tsv", "qrels/train.tsv"];
@@ -27,6 +31,8 @@ pub struct Dataset {
     pub documents: Vec<JudgedDocument>,
     /// What is asked: the queries with a judgment that says relevant, in the file's order.
     pub queries: Vec<JudgedQuery>,
+    /// Which part of its queries these are.
+    pub split: Split,
     /// The SHA-256 of the documents: another corpus has another.
     pub corpus_hash: String,
     /// What was left out, and why; nothing is left out silently.
@@ -95,7 +101,19 @@ impl Dataset {
             return Err(Error::invalid(format!("no query in {shown} has a relevant document")));
         }
         let corpus_hash = corpus_hash(&documents);
-        Ok(Self { name: name(directory), documents, queries, corpus_hash, notes })
+        let (name, split) = (name(directory), Split::All);
+        Ok(Self { name, documents, queries, split, corpus_hash, notes })
+    }
+
+    /// The SHA-256 of what is asked and judged: other queries or judgments have another.
+    pub fn judgments_hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        for query in &self.queries {
+            let grades: BTreeMap<&String, &i32> = query.grades.iter().collect();
+            let parts = [query.id.clone(), query.text.clone(), format!("{grades:?}")];
+            parts.iter().for_each(|part| update(&mut hasher, part));
+        }
+        hex(hasher)
     }
 }
 
@@ -208,12 +226,20 @@ fn corpus_hash(documents: &[JudgedDocument]) -> String {
     let mut hasher = Sha256::new();
     for document in documents {
         for part in [&document.id, &document.title, &document.text] {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
+            update(&mut hasher, part);
         }
     }
-    let digest = hasher.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hasher)
+}
+
+/// The length goes first, so that no two lists of parts are the same bytes.
+fn update(hasher: &mut Sha256, part: &str) {
+    hasher.update((part.len() as u64).to_le_bytes());
+    hasher.update(part);
+}
+
+pub(crate) fn hex(hasher: Sha256) -> String {
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -285,6 +311,18 @@ mod tests {
         }
         let (_folder, read) = dataset(&whole[..2]);
         assert!(read.unwrap_err().to_string().contains("qrels.tsv"));
+    }
+
+    #[test]
+    fn other_judgments_have_another_hash() {
+        let hash = |qrels: &str| {
+            let files =
+                [("corpus.jsonl", CORPUS), ("queries.jsonl", QUERIES), ("qrels.tsv", qrels)];
+            dataset(&files).1.unwrap().judgments_hash()
+        };
+        assert_eq!(hash("q1 d1 1\nq2 d2 1\n"), hash("q2 d2 1\nq1 d1 1\n"));
+        assert_ne!(hash("q1 d1 1\nq2 d2 1\n"), hash("q1 d1 2\nq2 d2 1\n"));
+        assert_ne!(hash("q1 d1 1\nq2 d2 1\n"), hash("q1 d1 1\n"));
     }
 
     #[test]

@@ -22,7 +22,9 @@
 //! | how it becomes a vector store | [`Corpus`] |
 //! | which ways to search there are | [`Pipeline`] |
 //! | what the numbers mean | [`Metric`], [`Report`] |
-//! | whether a difference is more than chance | [`compare`], [`significance`] |
+//! | whether a difference is more than chance | [`Study`], [`compare`], [`significance`] |
+//! | how to show it | [`markdown`], [`html`] |
+//! | how to judge one's own documents | [`generate`] |
 
 mod dataset;
 mod metrics;
@@ -31,14 +33,25 @@ mod corpus;
 mod cost;
 mod pipeline;
 
+mod cache;
+mod comparison;
 mod report;
 pub mod significance;
+mod study;
 
+mod html;
+mod markdown;
+
+pub mod generate;
+
+pub use cache::{ResultCache, ResultKey};
+pub use comparison::{Comparison, FailOn, compare, correct};
 pub use corpus::{BuildProgress, Corpus};
-pub use cost::{directory_bytes, resident_bytes};
-pub use dataset::{Dataset, JudgedDocument, JudgedQuery};
+pub use cost::{directory_bytes, machine, resident_bytes};
+pub use dataset::{Dataset, JudgedDocument, JudgedQuery, Split};
+pub use html::html;
+pub use markdown::markdown;
 pub use metrics::{Grades, Metric};
 pub use pipeline::{Pipeline, Rankings};
-pub use report::{
-    Comparison, DatasetFacts, FailOn, QueryFacts, Report, compare, correct, markdown,
-};
+pub use report::{Circumstances, DatasetFacts, QueryFacts, Report};
+pub use study::{Against, Average, Study};

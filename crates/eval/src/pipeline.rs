@@ -1,5 +1,7 @@
 //! Ways to search, and what a data set's queries find by each.
 
+mod grid;
+
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -58,27 +60,14 @@ impl Pipeline {
         Some(Self::of_mode(name, mode))
     }
 
-    /// Reads pipelines from the TOML file at `path`.
+    /// Reads pipelines from the TOML file at `path`: `[[pipeline]]` tables, and every combination
+    /// of the lists in `[grid]`.
     ///
     /// # Errors
     /// [`Invalid`](docent_core::ErrorKind::Invalid) names the file and what is wrong in it.
     pub fn read(path: &Path) -> Result<Vec<Self>> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct File {
-            pipeline: Vec<Pipeline>,
-        }
-        let wrong = |what: String| Error::invalid(format!("{}: {what}", path.display()));
-        let file: File = toml::from_str(&fs_err::read_to_string(path)?)
-            .map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
-        let mut names = HashSet::new();
-        if let Some(twice) = file.pipeline.iter().find(|it| !names.insert(&it.name)) {
-            return Err(wrong(format!("two pipelines are called {:?}", twice.name)));
-        }
-        if file.pipeline.is_empty() {
-            return Err(wrong("it has no [[pipeline]]".to_owned()));
-        }
-        Ok(file.pipeline)
+        grid::parse(&fs_err::read_to_string(path)?)
+            .map_err(|what| Error::invalid(format!("{}: {what}", path.display())))
     }
 
     fn options(&self) -> SearchOptions {

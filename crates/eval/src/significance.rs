@@ -37,7 +37,50 @@ pub fn bootstrap(values: &[f64], rounds: usize, seed: u64) -> Interval {
         })
         .collect();
     means.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| means[((rounds - 1) as f64 * share).round() as usize];
+    interval_of(&means, 0.0)
+}
+
+/// The 95 % percentile bootstrap interval of the mean of the means of `strata`, each drawn from
+/// itself alone. A stratum of nothing counts as 0.
+pub fn bootstrap_strata(strata: &[Vec<f64>], rounds: usize, seed: u64) -> Interval {
+    let weighted = weighted(strata);
+    let mut random = Random(seed);
+    let mut means: Vec<f64> = (0..rounds)
+        .map(|_| {
+            let strata = weighted.iter();
+            strata
+                .map(|values| {
+                    let draws = (0..values.len()).map(|_| values[random.below(values.len())]);
+                    draws.sum::<f64>()
+                })
+                .sum()
+        })
+        .collect();
+    means.sort_unstable_by(f64::total_cmp);
+    interval_of(&means, weighted.iter().flatten().sum())
+}
+
+/// [`permutation`] for the mean of the means of `strata`: signs flip query by query as before, and
+/// each query weighs what it adds to that mean.
+pub fn permutation_strata(strata: &[Vec<f64>], rounds: usize, seed: u64) -> f64 {
+    permutation(&weighted(strata).concat(), rounds, seed)
+}
+
+/// What each value adds to the mean of the means.
+fn weighted(strata: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let weigh = |values: &Vec<f64>| {
+        let share = 1.0 / (values.len() * strata.len()) as f64;
+        values.iter().map(|value| value * share).collect()
+    };
+    strata.iter().map(weigh).collect()
+}
+
+/// The 95 % in the middle of the sorted `means`; of none, `otherwise`.
+fn interval_of(means: &[f64], otherwise: f64) -> Interval {
+    let at = |share: f64| {
+        let last = means.len().saturating_sub(1) as f64;
+        means.get((last * share).round() as usize).copied().unwrap_or(otherwise)
+    };
     Interval { low: at(0.025), high: at(0.975) }
 }
 
@@ -77,7 +120,7 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): eight lines that give the same numbers on
 /// every machine and in every version, which crates of random numbers do not promise.
 #[derive(Debug)]
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -92,8 +135,15 @@ impl Random {
         self.next() >> 63 == 0
     }
 
+    /// The values in the order of chance (Fisher and Yates, as Durstenfeld has it).
+    pub(crate) fn shuffle<T>(&mut self, values: &mut [T]) {
+        for at in (1..values.len()).rev() {
+            values.swap(at, self.below(at + 1));
+        }
+    }
+
     /// Below `bound`; the bias of a multiplication is under 2^-32 for any number of queries.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 }
@@ -140,6 +190,27 @@ mod tests {
         let values = [0.1, 0.5, -0.2, 0.3];
         assert_eq!(bootstrap(&values, 500, 9), bootstrap(&values, 500, 9));
         assert_eq!(permutation(&values, 500, 9), permutation(&values, 500, 9));
+    }
+
+    #[test]
+    fn every_stratum_weighs_the_same() {
+        // A large set without a difference does not hide a small one with it.
+        let strata = [vec![0.2, 0.3, 0.1, 0.2, 0.2, 0.25, 0.15, 0.2], vec![0.0; 1000]];
+        let interval = bootstrap_strata(&strata, 2000, 5);
+        assert!(interval.low < 0.1 && 0.1 < interval.high && interval.low > 0.05, "{interval:?}");
+        assert!(permutation_strata(&strata, 5000, 5) < 0.02);
+        assert!(permutation(&strata.concat(), 5000, 5) < 0.02);
+        // One that falls as far as the other rises leaves nothing.
+        let against = [vec![0.1; 20], vec![-0.1; 200]];
+        let interval = bootstrap_strata(&against, 500, 5);
+        assert!(interval.low.abs() < 1e-9 && interval.high.abs() < 1e-9, "{interval:?}");
+        // One stratum is the plain case.
+        let alone = [vec![0.1, -0.2, 0.4, 0.3]];
+        let (mine, plain) = (bootstrap_strata(&alone, 500, 9), bootstrap(&alone[0], 500, 9));
+        assert!((mine.low - plain.low).abs() < 1e-9 && (mine.high - plain.high).abs() < 1e-9);
+        assert!((permutation_strata(&alone, 500, 9) - permutation(&alone[0], 500, 9)).abs() < 1e-9);
+        assert_eq!(bootstrap_strata(&[], 10, 1), Interval { low: 0.0, high: 0.0 });
+        assert_eq!(bootstrap_strata(&[vec![], vec![]], 10, 1), Interval { low: 0.0, high: 0.0 });
     }
 
     /// The example of Holm's paper in numbers: each p by what is left to ask, never falling.

@@ -125,13 +125,19 @@ impl Report {
 
     /// The same, for a command whose result is another.
     pub(crate) fn tell(&self, console: &Console) -> Result<()> {
+        self.tell_files(console)?;
+        self.advise(console);
+        Ok(())
+    }
+
+    /// The table alone, to stderr.
+    pub(crate) fn tell_files(&self, console: &Console) -> Result<()> {
         let mut text = Vec::new();
         let table = self.table();
         if !table.is_empty() {
             table.write(&mut text, None)?;
         }
         console.note(format_args!("{}{}", String::from_utf8_lossy(&text), self.totals()));
-        self.advise(console);
         Ok(())
     }
 
