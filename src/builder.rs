@@ -4,19 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use docent_core::{
-    Blobs, ChatModels, Clock, Embedder, Error, IdSource, RandomIds, Reranker, Result, Store,
-    SystemClock, Tool,
+    Blobs, ChatModels, Clock, Embedder, Embedders, Error, IdSource, RandomIds, Reranker, Result,
+    Store, SystemClock, Tool,
 };
 use docent_engine::{Engine, EngineOptions, EngineParts};
 use docent_inference::{Catalog, ConfiguredModels, FileRole, ModelsConfig};
 use docent_ingest::{Guard, Ingestor, Limits, ThreadGuard};
-use docent_retrieval::{Collections, CollectionsOptions, CollectionsParts};
+use docent_retrieval::{Collections, CollectionsOptions, CollectionsParts, StoreEmbedders};
 use docent_store::{LibraryDir, Mode};
 
 use crate::Library;
+use crate::embedders::{CatalogEmbedders, named_embedder, own_embedder};
 
-/// The embedder a library uses when nobody names another.
-pub(crate) const DEFAULT_EMBEDDER: &str = "all-MiniLM-L6-v2";
+/// The embedder of a library that has no vectors yet, when nobody names another.
+pub const DEFAULT_EMBEDDER: &str = "all-MiniLM-L6-v2";
 
 /// Everything that can be chosen about a [`Library`] before it is opened.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct LibraryBuilder {
     mode: Mode,
     catalog: Catalog,
     embedder: EmbedderChoice,
+    others: Option<Arc<dyn Embedders>>,
     reranker: Option<Arc<dyn Reranker>>,
     models: ModelsConfig,
     own_models: Option<Arc<dyn ChatModels>>,
@@ -41,10 +43,14 @@ pub struct LibraryBuilder {
 /// Where vectors come from.
 #[derive(Debug)]
 enum EmbedderChoice {
+    /// What the library remembers, else the default.
+    Remembered,
     /// The catalog's, if its weights are on this machine.
     Named(String),
     /// The application's own.
     Own(Arc<dyn Embedder>),
+    /// Those of another library.
+    Shared(StoreEmbedders),
     /// Words only.
     None,
 }
@@ -55,7 +61,8 @@ impl LibraryBuilder {
             path,
             mode: Mode::OpenOrCreate,
             catalog: Catalog::builtin(),
-            embedder: EmbedderChoice::Named(DEFAULT_EMBEDDER.to_owned()),
+            embedder: EmbedderChoice::Remembered,
+            others: None,
             reranker: None,
             models: ModelsConfig::default(),
             own_models: None,
@@ -81,20 +88,32 @@ impl LibraryBuilder {
         self
     }
 
-    /// Embeds with the catalog's `name`. It is loaded when first needed; while its weights are not
-    /// on this machine, documents wait for their vectors and searches go by words alone.
+    /// Embeds new vector stores with the catalog's `name`. It is loaded when first needed; while its
+    /// weights are not on this machine, documents wait for their vectors and searches go by words
+    /// alone. Unless one is chosen it is the one that the library was built with, or else
+    /// [`DEFAULT_EMBEDDER`].
+    ///
+    /// A vector store that has vectors goes on with the embedder that made them, whatever is chosen
+    /// here; [`Library::reembed`] is what changes it.
     pub fn embedder(mut self, name: impl Into<String>) -> Self {
         self.embedder = EmbedderChoice::Named(name.into());
         self
     }
 
-    /// Embeds with `embedder`.
+    /// Embeds new vector stores with `embedder`.
     pub fn own_embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
         self.embedder = EmbedderChoice::Own(embedder);
         self
     }
 
-    /// Searches by words alone.
+    /// Finds the embedders of vector stores that were built with another than the one for new
+    /// stores; the catalog's unless set.
+    pub fn embedders(mut self, embedders: Arc<dyn Embedders>) -> Self {
+        self.others = Some(embedders);
+        self
+    }
+
+    /// Searches by words alone, also where there are vectors.
     pub fn without_embedder(mut self) -> Self {
         self.embedder = EmbedderChoice::None;
         self
@@ -122,10 +141,7 @@ impl LibraryBuilder {
     /// are loaded once for both.
     pub fn sharing_models(mut self, other: &Library) -> Self {
         let collections = other.collections();
-        self.embedder = match collections.embedder() {
-            Some(embedder) => EmbedderChoice::Own(embedder.clone()),
-            None => EmbedderChoice::None,
-        };
+        self.embedder = EmbedderChoice::Shared(collections.embedders());
         self.reranker = collections.reranker().cloned();
         self.own_models = Some(other.engine().models().clone());
         self
@@ -185,11 +201,15 @@ impl LibraryBuilder {
         let store: Arc<dyn Store> = dir.store().clone();
         let blobs: Arc<dyn Blobs> = dir.blobs().clone();
         let ids = self.ids.unwrap_or_else(|| Arc::new(RandomIds::new(self.clock.clone())));
+        let others = self.others.unwrap_or_else(|| CatalogEmbedders::of(&self.catalog));
+        let StoreEmbedders { usual, others } =
+            self.embedder.resolve(&self.catalog, others, &*store)?;
         let collections = Arc::new(Collections::open(CollectionsParts {
             store: store.clone(),
             blobs,
             ingestor: Ingestor::new(self.guard, self.limits),
-            embedder: self.embedder.resolve(&self.catalog)?,
+            embedder: usual,
+            embedders: others,
             reranker: self.reranker,
             clock: self.clock.clone(),
             ids: ids.clone(),
@@ -211,26 +231,28 @@ impl LibraryBuilder {
 }
 
 impl EmbedderChoice {
-    fn resolve(self, catalog: &Catalog) -> Result<Option<Arc<dyn Embedder>>> {
-        match self {
-            Self::None => Ok(None),
-            Self::Own(embedder) => Ok(Some(embedder)),
-            Self::Named(name) => named_embedder(&name, catalog),
-        }
+    /// The embedder of new vector stores, and what finds those of others.
+    fn resolve(
+        self,
+        catalog: &Catalog,
+        others: Arc<dyn Embedders>,
+        store: &dyn Store,
+    ) -> Result<StoreEmbedders> {
+        let usual = match self {
+            Self::None => return Ok(StoreEmbedders::default()),
+            Self::Shared(shared) => return Ok(shared),
+            Self::Own(embedder) => Some(embedder),
+            Self::Named(name) => named_embedder(&name, catalog)?,
+            Self::Remembered => match own_embedder(&*store.read()?)? {
+                Some(remembered) => match remembered.embedder(&*others) {
+                    Some(embedder) => Some(embedder),
+                    None => named_embedder(DEFAULT_EMBEDDER, catalog)?,
+                },
+                None => named_embedder(DEFAULT_EMBEDDER, catalog)?,
+            },
+        };
+        Ok(StoreEmbedders { usual, others: Some(others) })
     }
-}
-
-#[cfg(feature = "local-models")]
-fn named_embedder(name: &str, catalog: &Catalog) -> Result<Option<Arc<dyn Embedder>>> {
-    catalog.get(name)?;
-    let Some(files) = catalog.locate(name) else { return Ok(None) };
-    Ok(Some(Arc::new(crate::lazy::LazyEmbedder::new(files)?)))
-}
-
-#[cfg(not(feature = "local-models"))]
-fn named_embedder(name: &str, catalog: &Catalog) -> Result<Option<Arc<dyn Embedder>>> {
-    catalog.get(name)?;
-    Ok(None)
 }
 
 fn configured(models: ModelsConfig, catalog: Catalog) -> Arc<dyn ChatModels> {

@@ -24,6 +24,7 @@
 //! | keep a folder of documents and ask it | [`Library`] |
 //! | build assistants, threads and runs as in the Assistants API | [`Library::engine`], [`Engine`] |
 //! | keep several vector stores, filter, explain | [`Library::collections`], [`Collections`] |
+//! | change the embedder of documents that are in | [`Library::reembed`] |
 //! | take a whole library elsewhere | [`Library::export`], [`Library::import`] |
 //! | choose, fetch or bring models | [`LibraryBuilder`], [`inference`] |
 //! | bring a store, an index, a model or a tool of your own | the sockets: [`Store`], [`Index`], [`Embedder`], [`Reranker`], [`ChatModel`], [`Tool`] |
@@ -33,16 +34,20 @@
 mod ask;
 mod builder;
 mod documents;
+mod embedders;
 mod library;
+mod reembed;
 mod transfer;
 
 #[cfg(feature = "local-models")]
 mod lazy;
 
 pub use ask::{Answer, AskOptions, Asked};
-pub use builder::LibraryBuilder;
+pub use builder::{DEFAULT_EMBEDDER, LibraryBuilder};
 pub use documents::{Added, Document};
+pub use embedders::{RememberedEmbedder, catalog_embedder};
 pub use library::Library;
+pub use reembed::{Flip, Flipped, ReembedOptions, Reembedded};
 pub use transfer::{Counts, Import, TransferProgress};
 
 pub use docent_core::*;
@@ -51,9 +56,10 @@ pub use docent_engine::{
     Order, Page, PageRequest, RunEvent, RunStream, Sharing, StepDelta, SubmittedOutput,
 };
 pub use docent_retrieval::{
-    AttachOptions, CandidateTrace, Collections, CollectionsOptions, CollectionsParts, Finding,
-    IngestProgress, IngestStage, ListPlace, NewFile, ProcessOutcome, Repair, SearchHit, SearchMode,
-    SearchOptions, SearchResult, StageTime, Trace, VectorIndexKind,
+    AttachOptions, CandidateTrace, Collections, CollectionsOptions, CollectionsParts, Comparison,
+    Finding, IngestProgress, IngestStage, ListPlace, NewFile, ProcessOutcome, Pruned, Question,
+    ReembedProgress, Repair, RolledBack, SearchHit, SearchMode, SearchOptions, SearchResult,
+    StageTime, StoreVectors, Trace, VectorIndexKind, Wanted,
 };
 
 /// Assistants, threads and runs, whole.

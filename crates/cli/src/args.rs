@@ -59,6 +59,7 @@ pub(crate) enum Command {
     Ls(Ls),
     Rm(Rm),
     Doctor(Doctor),
+    Reembed(Reembed),
     #[command(subcommand)]
     Models(Models),
     Serve(Serve),
@@ -183,6 +184,67 @@ pub(crate) struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Give documents that are in vectors by another embedder
+///
+/// The new vectors are made beside the old ones, which are searched until the new are complete.
+/// Then the two are compared, and the new ones are searched from there on unless they find less.
+/// The old ones are kept, and going back takes no time, until they are pruned.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  docent reembed --embedder all-MiniLM-L6-v2
+  docent reembed --embedder all-MiniLM-L6-v2 --dry-run
+  docent reembed --queries judged.jsonl --min-overlap 0.3
+  docent reembed --rollback
+  docent reembed --all --prune
+
+Ctrl-C is safe: the vectors made so far are kept, and the same command goes on. Exit code 1 means
+that the new vectors find less, and the old ones are searched still.")]
+pub(crate) struct Reembed {
+    /// Vector stores [default: the one that documents are added to]
+    #[arg(value_name = "STORE")]
+    pub(crate) stores: Vec<String>,
+    /// Every vector store
+    #[arg(long, conflicts_with = "stores")]
+    pub(crate) all: bool,
+    /// The new embedder, as "docent models list" prints it [default: what a new library gets]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) embedder: Option<String>,
+    /// Make the new vectors and compare, and go on searching the old
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Have the new vectors searched whatever the comparison says
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Refuse if less than this part of the first ten hits stays the same, 0 to 1
+    #[arg(long, value_name = "PART", value_parser = part)]
+    pub(crate) min_overlap: Option<f64>,
+    /// Compare by these questions: lines like {"query": "…", "file": "manual.pdf"}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Compare by excerpts of about so many passages
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "queries",
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) sample: u16,
+    /// Go back to the vectors that were searched before
+    #[arg(long, conflicts_with_all = ["prune", "embedder", "dry_run", "yes", "min_overlap",
+          "queries", "json"])]
+    pub(crate) rollback: bool,
+    /// Drop vectors that are kept to go back to, or were not finished
+    #[arg(long, conflicts_with_all = ["embedder", "dry_run", "yes", "min_overlap", "queries",
+          "json"])]
+    pub(crate) prune: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A part of a whole.
+fn part(text: &str) -> Result<f64, String> {
+    let inside = |part: &f64| (0.0..=1.0).contains(part);
+    text.parse().ok().filter(inside).ok_or_else(|| "it is a number from 0 to 1".to_owned())
 }
 
 /// See, fetch and check models

@@ -17,6 +17,7 @@ mod import;
 mod keys;
 mod ls;
 mod models;
+mod reembed;
 mod rm;
 mod search;
 mod serve;
@@ -59,6 +60,7 @@ fn run(cli: &Cli, console: &Console) -> Result<Outcome> {
         Command::Ls(args) => ls::run(args, &begin(cli, console)?),
         Command::Rm(args) => rm::run(args, &begin(cli, console)?),
         Command::Doctor(args) => doctor::run(args, &begin(cli, console)?),
+        Command::Reembed(args) => reembed::run(args, &begin(cli, console)?),
         Command::Models(command) => models::run(command, &begin(cli, console)?),
         Command::Serve(args) => serve::run(args, &begin(cli, console)?),
         Command::Keys(command) => keys::run(command, &begin(cli, console)?),

@@ -8,16 +8,16 @@ use directories::ProjectDirs;
 use docent::inference::{Catalog, ModelConfig, ModelsConfig};
 use docent::ingest::ProcessGuard;
 use docent::store::{LibraryDir, Mode, project_dir};
-use docent::{CollectionsOptions, EngineOptions, Library, LibraryBuilder, VectorIndexKind};
+use docent::{
+    CollectionsOptions, DEFAULT_EMBEDDER, EngineOptions, Library, LibraryBuilder,
+    RememberedEmbedder, VectorIndexKind,
+};
 use fs_err as fs;
 use serde::Deserialize;
 
 use crate::args::Global;
 use crate::console::Console;
 use crate::{interrupt, pull};
-
-/// The embedder unless `docent.toml` names another.
-const EMBEDDER: &str = "all-MiniLM-L6-v2";
 
 /// The configuration's name, wherever it is looked for.
 const CONFIG: &str = "docent.toml";
@@ -36,10 +36,20 @@ pub(crate) struct Setup {
     pub(crate) network: Network,
     /// Where the library is, or would be.
     pub(crate) library: PathBuf,
-    /// None searches by words alone.
-    embedder: Option<String>,
+    embedder: Chosen,
     vector_index: VectorIndexKind,
     models: ModelsConfig,
+}
+
+/// Which embedder was chosen.
+#[derive(Clone, Debug)]
+enum Chosen {
+    /// The one that the library was built with, or else the default.
+    Remembered,
+    /// The configuration's.
+    Named(String),
+    /// None: words alone.
+    Without,
 }
 
 /// Whether weights may be fetched.
@@ -72,13 +82,17 @@ impl Setup {
             None => default_library()?,
         };
         let (settings, models) = read_config(global.config.as_deref(), &library)?;
-        let named = settings.embedder.unwrap_or_else(|| EMBEDDER.to_owned());
+        let embedder = match settings.embedder {
+            _ if global.no_embedder => Chosen::Without,
+            Some(name) => Chosen::Named(name),
+            None => Chosen::Remembered,
+        };
         Ok(Self {
             console,
             catalog: Catalog::builtin(),
             network: network(global),
             library,
-            embedder: (!global.no_embedder).then_some(named),
+            embedder,
             vector_index: settings.vector_index.into(),
             models: with_extractive(models),
         })
@@ -123,7 +137,10 @@ impl Setup {
 
     /// The same setup for the library at `path`.
     pub(crate) fn elsewhere(&self, path: PathBuf, embedding: Embedding) -> Self {
-        let embedder = self.embedder.clone().filter(|_| embedding == Embedding::Usual);
+        let embedder = match embedding {
+            Embedding::Usual => self.embedder.clone(),
+            Embedding::Without => Chosen::Without,
+        };
         Self {
             console: self.console.clone(),
             catalog: self.catalog.clone(),
@@ -134,9 +151,13 @@ impl Setup {
         }
     }
 
-    /// The embedder's name, where one is used.
+    /// The embedder of a new library, where one is used.
     pub(crate) fn embedder_name(&self) -> Option<&str> {
-        self.embedder.as_deref()
+        match &self.embedder {
+            Chosen::Remembered => Some(DEFAULT_EMBEDDER),
+            Chosen::Named(name) => Some(name),
+            Chosen::Without => None,
+        }
     }
 
     /// Opens the library, which must exist.
@@ -163,10 +184,41 @@ impl Setup {
     fn builder(&self, weights: Weights) -> Result<LibraryBuilder> {
         let builder = self.bare_builder(self.library.clone())?;
         let builder = builder.catalog(self.catalog.clone()).models(self.models.clone());
-        Ok(match self.usable_embedder(weights)? {
-            Some(name) => builder.embedder(name),
-            None => builder.without_embedder(),
-        })
+        let Some(new) = self.embedder_name() else { return Ok(builder.without_embedder()) };
+        self.catalog.get(new)?;
+        let remembered = Library::remembered_embedder(&self.library)?;
+        let own = remembered.as_ref().map(|it| self.known_name(it, weights));
+        // An unknown one was warned of, and new vector stores need one that is known.
+        let own = own.flatten().unwrap_or_else(|| new.to_owned());
+        let is_here = self.see_to_weights(&own, weights)?;
+        let Chosen::Named(named) = &self.embedder else {
+            return Ok(if is_here { builder.embedder(own) } else { builder.embedder(new) });
+        };
+        if *named != own {
+            if weights == Weights::Fetch {
+                self.console.note(format_args!(
+                    "this library goes on with {own}, which it was built with; new vector stores \
+                     get {named}; \"docent reembed --embedder {named}\" changes the library too"
+                ));
+            }
+            self.see_to_weights(named, weights)?;
+        }
+        Ok(builder.embedder(named))
+    }
+
+    /// The name by which the catalog knows the embedder of the library.
+    fn known_name(&self, embedder: &RememberedEmbedder, weights: Weights) -> Option<String> {
+        let name = embedder.name_in(&self.catalog);
+        let known = name.clone().filter(|name| self.catalog.get(name).is_ok());
+        if known.is_none() && weights == Weights::Fetch {
+            let name = name.unwrap_or_else(|| embedder.fingerprint.to_string());
+            self.console.warn(format_args!(
+                "searching by words alone: this library was built with {name}, which is not among \
+                 the models here; \"docent reembed --embedder {}\" makes new vectors",
+                self.embedder_name().unwrap_or(DEFAULT_EMBEDDER)
+            ));
+        }
+        known
     }
 
     /// All but the models.
@@ -178,33 +230,35 @@ impl Setup {
         Ok(Library::builder(path).guard(Arc::new(guard)).collections(collections))
     }
 
-    /// The embedder, if its weights are here or could be fetched. Without it everything still
-    /// works by words, so its absence is a warning.
-    fn usable_embedder(&self, weights: Weights) -> Result<Option<&str>> {
-        let Some(name) = self.embedder.as_deref() else { return Ok(None) };
+    /// Whether the weights of `name` are here, or could be fetched. Without them everything still
+    /// works by words, so their absence is a warning.
+    fn see_to_weights(&self, name: &str, weights: Weights) -> Result<bool> {
         self.catalog.get(name)?;
         if self.catalog.locate(name).is_some() {
-            return Ok(Some(name));
+            return Ok(true);
         }
         if weights == Weights::IfHere {
-            return Ok(None);
+            return Ok(false);
         }
-        let reason = match self.network {
-            Network::Offline => {
-                "its weights are not here and nothing is fetched offline".to_owned()
-            }
-            Network::Allowed => match pull::pull(name, self) {
-                Ok(_) => return Ok(Some(name)),
-                Err(error) if interrupt::pressed() => return Err(error),
-                Err(error) => format!("{error:#}"),
-            },
+        let reason = match self.fetch(name) {
+            Ok(()) => return Ok(true),
+            Err(error) if interrupt::pressed() => return Err(error),
+            Err(error) => format!("{error:#}"),
         };
         self.console.warn(format_args!(
             "searching by words alone, without {name}: {reason}\n\
              \"docent models pull {name}\" fetches it, and the next \"docent add\" embeds what \
              waits; --no-embedder goes without it on purpose"
         ));
-        Ok(None)
+        Ok(false)
+    }
+
+    /// Fetches the weights of `name`, where that is allowed.
+    pub(crate) fn fetch(&self, name: &str) -> Result<()> {
+        if self.network == Network::Offline {
+            return Err(anyhow!("its weights are not here and nothing is fetched offline"));
+        }
+        pull::pull(name, self).map(drop)
     }
 }
 

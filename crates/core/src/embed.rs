@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -169,4 +170,18 @@ pub trait Embedder: Send + Sync + fmt::Debug {
 
     /// How many of the model's tokens each text is, with everything the model is given beside it.
     fn count_tokens(&self, texts: &[&str], role: InputRole) -> Result<Vec<usize>>;
+}
+
+/// Finds embedders by what their vectors depend on, so that a vector store goes on with the one it
+/// was built with when new stores are built with another.
+///
+/// Asked again and again: an answer costs little, and weights are loaded at the first text.
+pub trait Embedders: Send + Sync + fmt::Debug {
+    /// The embedder whose vectors `fingerprint` names.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) when nobody knows such an embedder,
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when it is known and not on this machine;
+    /// the message then says how it gets there.
+    fn find(&self, fingerprint: &Fingerprint) -> Result<Arc<dyn Embedder>>;
 }

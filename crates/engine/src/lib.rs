@@ -39,7 +39,7 @@
 //! #     store: store.clone(), blobs: Arc::new(MemoryBlobs::default()),
 //! #     ingestor: docent_ingest::Ingestor::new(
 //! #         Arc::new(docent_ingest::ThreadGuard::new()), docent_ingest::Limits::default()),
-//! #     embedder: None, reranker: None, clock: clock.clone(), ids: ids.clone(),
+//! #     embedder: None, embedders: None, reranker: None, clock: clock.clone(), ids: ids.clone(),
 //! #     indexes: folder.path().join("indexes"), options: CollectionsOptions::default(),
 //! # })?);
 //! # let models: Arc<dyn ChatModels> = Arc::new(Cage);

@@ -4,10 +4,12 @@ mod attach;
 mod batches;
 mod check;
 mod collection;
+mod embedders;
 mod entries;
 mod files;
 mod ingest;
 mod queue;
+mod reembed;
 mod search;
 mod stores;
 mod sweep;
@@ -20,17 +22,22 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use docent_core::{
-    BlobHash, Blobs, Clock, Embedder, FileStatus, IdSource, Reranker, Result, Store, VectorStore,
-    VectorStoreFile, VectorStoreId,
+    BlobHash, Blobs, Clock, Embedder, Embedders, FileStatus, IdSource, Reranker, Result, Store,
+    VectorStore, VectorStoreFile, VectorStoreId,
 };
 use docent_ingest::Ingestor;
 
 pub use attach::{AttachOptions, Attached};
 pub use batches::BatchSummary;
 pub use check::{Finding, Repair};
+pub use embedders::{Remembered, StoreEmbedders, remembered_embedders};
 pub use entries::StoreTotals;
 pub use files::{FileDescription, NewFile};
 pub use ingest::{IngestProgress, IngestStage, ProcessOutcome};
+pub use reembed::{
+    Comparison, Found, Pruned, Question, ReembedProgress, Reembedding, RolledBack, StoreVectors,
+    Wanted,
+};
 pub use search::{
     CandidateTrace, ListPlace, SearchHit, SearchMode, SearchOptions, SearchResult, StageTime, Trace,
 };
@@ -40,6 +47,7 @@ pub use transfer::export;
 use crate::keyword::Bm25;
 use crate::tables::{JOBS, Job, STORE_FILES, VECTOR_STORES, vector_store, within};
 use collection::Collection;
+use embedders::OtherEmbedders;
 use queue::Queue;
 
 /// The points at which a test may cut the power while files come in; see
@@ -58,6 +66,17 @@ pub const CRASH_POINTS: &[&str] = &[
     "index.before-head",
 ];
 
+/// The same while a vector store gets vectors of another embedder.
+pub const REEMBED_CRASH_POINTS: &[&str] = &[
+    "reembed.after-begin",
+    "reembed.after-batch",
+    "reembed.before-flip",
+    "reembed.after-flip",
+    "reembed.after-rollback",
+    "reembed.after-give-up",
+    "reembed.after-prune",
+];
+
 /// What [`Collections`] is made of.
 #[derive(Debug)]
 pub struct CollectionsParts {
@@ -67,8 +86,10 @@ pub struct CollectionsParts {
     pub blobs: Arc<dyn Blobs>,
     /// Reads and cuts files.
     pub ingestor: Ingestor,
-    /// Makes vectors. Without one everything is found by words alone.
+    /// Makes vectors for stores that have none yet. Without one these are found by words alone.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// Finds the embedders of stores that were built with another.
+    pub embedders: Option<Arc<dyn Embedders>>,
     /// Looks again at the best candidates.
     pub reranker: Option<Arc<dyn Reranker>>,
     /// The time.
@@ -109,6 +130,7 @@ pub struct Collections {
     blobs: Arc<dyn Blobs>,
     ingestor: Ingestor,
     embedder: Option<Arc<dyn Embedder>>,
+    others: OtherEmbedders,
     reranker: Option<Arc<dyn Reranker>>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -131,15 +153,15 @@ impl Collections {
     /// # Errors
     /// When the store cannot be read.
     pub fn open(parts: CollectionsParts) -> Result<Self> {
-        let CollectionsParts { store, blobs, ingestor, embedder, reranker, clock, ids, .. } = parts;
         let collections = Self {
-            store,
-            blobs,
-            ingestor,
-            embedder,
-            reranker,
-            clock,
-            ids,
+            store: parts.store,
+            blobs: parts.blobs,
+            ingestor: parts.ingestor,
+            embedder: parts.embedder,
+            others: OtherEmbedders::new(parts.embedders),
+            reranker: parts.reranker,
+            clock: parts.clock,
+            ids: parts.ids,
             indexes: parts.indexes,
             options: parts.options,
             open: RwLock::default(),
@@ -154,15 +176,19 @@ impl Collections {
 
     /// Queues what a former process left, and chunks that had no embedder to be embedded by.
     fn take_up(&self) -> Result<()> {
+        let stores = VECTOR_STORES.all(&*self.store.read()?, "")?;
+        stores.iter().try_for_each(|(_, vector_store)| self.take_up_store(vector_store))
+    }
+
+    /// The same for one vector store.
+    fn take_up_store(&self, vector_store: &VectorStore) -> Result<()> {
         let read = self.store.read()?;
+        let embeds = self.embedder_for(vector_store).is_ok();
         let mut waiting = vec![];
-        for (id, vector_store) in VECTOR_STORES.all(&*read, "")? {
-            let embeds = self.embedder_for(&vector_store).is_ok();
-            for (key, file) in STORE_FILES.all(&*read, &within(id))? {
-                if file.status == FileStatus::InProgress || (embeds && awaits_vectors(&file)) {
-                    self.queue.push(key, file.chunks.is_empty());
-                    waiting.push(key);
-                }
+        for (key, file) in STORE_FILES.all(&*read, &within(vector_store.id))? {
+            if file.status == FileStatus::InProgress || (embeds && awaits_vectors(&file)) {
+                self.queue.push(key, file.chunks.is_empty());
+                waiting.push(key);
             }
         }
         waiting.retain(|key| !matches!(JOBS.get(&*read, key), Ok(Some(_))));
@@ -182,7 +208,7 @@ impl Collections {
         Ok(JOBS.all(&*self.store.read()?, "")?.len())
     }
 
-    /// What makes the vectors, if anything does.
+    /// What makes the vectors of new vector stores, if anything does.
     pub fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
         self.embedder.as_ref()
     }
@@ -209,7 +235,7 @@ impl Collections {
             return Ok(collection);
         }
         let vector_store = vector_store(&*self.store.read()?, id)?;
-        let embedder = self.embedder_for(&vector_store).ok().map(|embedder| embedder.spec());
+        let embedder = self.embedder_for(&vector_store);
         let path = self.indexes.join(id.to_string());
         let collection = Collection::open(id, path, &*self.store, embedder, &self.options)?;
         let collection = Arc::new(collection);
@@ -225,20 +251,6 @@ impl Collections {
     /// Brings the indexes of `id` level, if they are open; others catch up when they are opened.
     fn catch_up(&self, id: VectorStoreId) -> Result<()> {
         self.opened(id).map_or(Ok(()), |collection| collection.catch_up(&*self.store))
-    }
-
-    /// The embedder, if `vector_store` may be embedded and searched by it; else why not.
-    fn embedder_for(&self, vector_store: &VectorStore) -> Result<&Arc<dyn Embedder>, String> {
-        let Some(embedder) = &self.embedder else { return Err("no embedder is set up".into()) };
-        let spec = embedder.spec();
-        match &vector_store.embedder {
-            Some(pinned) if *pinned != spec.fingerprint => Err(format!(
-                "{} was built with {pinned}, the embedder is {} ({} dims); set {pinned} up again, \
-                 or add the files to a new vector store",
-                vector_store.id, spec.fingerprint, spec.dims
-            )),
-            _ => Ok(embedder),
-        }
     }
 
     /// Reads `id`'s row in a snapshot of its own.

@@ -7,7 +7,9 @@
 //! Half precision costs a vector of length 1 a cosine of 0.9999999 (measured by the test below) and
 //! halves the largest table.
 
-use docent_core::{Embedding, Error, Fingerprint, Read, Result, TextHash, Write};
+use std::collections::BTreeMap;
+
+use docent_core::{Embedding, Error, Fingerprint, IndexedChunk, Read, Result, TextHash, Write};
 use half::f16;
 
 use crate::tables::{EMBEDDINGS, embedding_key};
@@ -31,6 +33,23 @@ pub(crate) fn get(
     let key = embedding_key(fingerprint, text);
     let bytes = read.get(EMBEDDINGS, &key)?;
     bytes.map(|bytes| decode(&bytes).map_err(|error| error.context(key))).transpose()
+}
+
+/// The texts of `chunks` that have no embedding yet, each once.
+pub(crate) fn missing<'a>(
+    read: &dyn Read,
+    fingerprint: &Fingerprint,
+    chunks: impl IntoIterator<Item = &'a IndexedChunk>,
+) -> BTreeMap<TextHash, &'a str> {
+    let mut missing = BTreeMap::new();
+    for chunk in chunks {
+        let hash = chunk.chunk.text_hash();
+        // What is damaged is made again.
+        if !matches!(get(read, fingerprint, hash), Ok(Some(_))) {
+            missing.insert(hash, chunk.chunk.text.as_str());
+        }
+    }
+    missing
 }
 
 fn encode(embedding: &Embedding) -> Vec<u8> {

@@ -50,18 +50,29 @@ impl Follower {
     /// again from the chunks; so is one that is behind the log's beginning, or ahead of its end.
     pub(crate) fn catch_up(&self, store: &dyn Store) -> Result<()> {
         let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock: a snapshot from before another thread's is behind the index.
         let read = store.read()?;
-        let ends = log_ends(&*read, self.store)?;
+        self.catch_up_at(&*read, &mut position)
+    }
+
+    /// The same with the snapshot `read`, for an index that no other thread has.
+    pub(crate) fn catch_up_in(&self, read: &dyn Read) -> Result<()> {
+        let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        self.catch_up_at(read, &mut position)
+    }
+
+    fn catch_up_at(&self, read: &dyn Read, position: &mut Seq) -> Result<()> {
+        let ends = log_ends(read, self.store)?;
         if *position == ends.last {
             return Ok(());
         }
         if (ends.trimmed..=ends.last).contains(&*position) {
-            match self.replay(&*read, &mut position) {
+            match self.replay(read, position) {
                 Ok(()) => return Ok(()),
                 Err(error) => self.warn_of_rebuild(&error),
             }
         }
-        self.rebuild_at(&*read, ends.last, &mut position)
+        self.rebuild_at(read, ends.last, position)
     }
 
     /// Builds the index from the chunks, whatever it held.
@@ -70,6 +81,13 @@ impl Follower {
         let read = store.read()?;
         let last = log_ends(&*read, self.store)?.last;
         self.rebuild_at(&*read, last, &mut position)
+    }
+
+    /// The same from the snapshot `read`, for an index that no other thread has.
+    pub(crate) fn rebuild_in(&self, read: &dyn Read) -> Result<()> {
+        let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = log_ends(read, self.store)?.last;
+        self.rebuild_at(read, last, &mut position)
     }
 
     /// Makes durable what the index was handed; one that fails is built again.

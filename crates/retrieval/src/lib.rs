@@ -29,10 +29,11 @@ mod top;
 
 pub use collections::{
     AttachOptions, Attached, BatchSummary, CRASH_POINTS, CandidateTrace, Collections,
-    CollectionsOptions, CollectionsParts, FileDescription, Finding, IngestProgress, IngestStage,
-    ListPlace, NewFile, NewVectorStore, ProcessOutcome, Repair, SearchHit, SearchMode,
-    SearchOptions, SearchResult, StageTime, StoreTotals, Trace, VectorIndexKind,
-    VectorStoreSummary, export,
+    CollectionsOptions, CollectionsParts, Comparison, FileDescription, Finding, Found,
+    IngestProgress, IngestStage, ListPlace, NewFile, NewVectorStore, ProcessOutcome, Pruned,
+    Question, REEMBED_CRASH_POINTS, ReembedProgress, Reembedding, Remembered, Repair, RolledBack,
+    SearchHit, SearchMode, SearchOptions, SearchResult, StageTime, StoreEmbedders, StoreTotals,
+    StoreVectors, Trace, VectorIndexKind, VectorStoreSummary, Wanted, export, remembered_embedders,
 };
 pub use exact::{ExactIndex, VectorShape};
 pub use hnsw::{HnswIndex, HnswOptions};

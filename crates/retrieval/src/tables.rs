@@ -25,6 +25,10 @@ pub(crate) const JOBS: Table<(VectorStoreId, FileId), Job> = Table::new("jobs");
 pub(crate) const TOTALS: Table<VectorStoreId, StoreTotals> = Table::new("vector_store_totals");
 pub(crate) const BATCHES: Table<BatchId, FileBatch> = Table::new("file_batches");
 pub(crate) const BATCH_FILES: Table<(BatchId, FileId), ()> = Table::new("file_batch_files");
+/// What embedders are called, so that one that is not here any more can be named.
+pub(crate) const EMBEDDERS: Table<Fingerprint, KnownEmbedder> = Table::new("embedders");
+/// What vector stores are to be embedded by, and were before.
+pub(crate) const REEMBEDS: Table<VectorStoreId, Reembed> = Table::new("reembeds");
 /// Vectors by `fingerprint/texthash`; see [`crate::embeddings`] for the bytes.
 pub(crate) const EMBEDDINGS: TableSpec =
     TableSpec { name: "embeddings", encoding: Encoding::Bytes };
@@ -55,6 +59,27 @@ pub(crate) struct LogEnds {
     /// power cut, but not behind this, so this is how far the next opening trims.
     #[serde(default)]
     pub(crate) durable: Seq,
+}
+
+/// An embedder that some vector store was built with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownEmbedder {
+    pub(crate) name: String,
+    pub(crate) dims: usize,
+}
+
+/// Vectors of a store beside those that are searched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reembed {
+    /// Being made.
+    #[serde(default)]
+    pub(crate) next: Option<Fingerprint>,
+    /// Searched before, and kept to go back to.
+    #[serde(default)]
+    pub(crate) previous: Option<Fingerprint>,
+    /// Every chunk below this that is still there has a vector of `previous`.
+    #[serde(default)]
+    pub(crate) previous_below: ChunkId,
 }
 
 /// A file that waits to be read or embedded. How far it has come is in its [`VectorStoreFile`].

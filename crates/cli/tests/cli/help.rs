@@ -8,8 +8,8 @@ use crate::support::Home;
 fn every_command_explains_itself_with_examples() {
     let home = Home::new();
     let commands = [
-        "add", "search", "ask", "ls", "rm", "doctor", "models", "serve", "keys", "export",
-        "import", "eval",
+        "add", "search", "ask", "ls", "rm", "doctor", "reembed", "models", "serve", "keys",
+        "export", "import", "eval",
     ];
     assert_snapshot!("help", home.done(&["--help"]).stdout);
     for command in commands {

@@ -9,6 +9,7 @@ mod help;
 mod interrupt;
 mod keys;
 mod models;
+mod reembed;
 mod search;
 mod support;
 mod transfer;

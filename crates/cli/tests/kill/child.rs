@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use docent::{AskOptions, Library};
+use docent::{AskOptions, Flip, Flipped, Library, ReembedOptions};
 use fs_err as fs;
 
-use crate::embedder::Tiny;
+use crate::embedder::{Sizes, Tiny};
 
 /// Where to work, and with what seed.
 pub(crate) const DIR: &str = "DOCENT_KILL_DIR";
@@ -25,7 +25,8 @@ const STEPS: u64 = 14;
 
 /// The library as parent and child open it.
 pub(crate) fn open(dir: &Path) -> docent::Result<Library> {
-    Library::builder(dir.join("library")).own_embedder(Arc::new(Tiny::default())).open()
+    let builder = Library::builder(dir.join("library")).embedders(Arc::new(Sizes));
+    builder.own_embedder(Arc::new(Tiny::new(Tiny::DIMS[0]))).open()
 }
 
 pub(crate) fn work(dir: &Path) {
@@ -36,8 +37,18 @@ pub(crate) fn work(dir: &Path) {
         let dice = chance(seed << 8 | step);
         let slot = dice % SLOTS;
         match dice / SLOTS % 8 {
-            // Each script asks and removes at least once, so that every point is passed.
+            // Each script does everything at least once, so that every point is passed.
             _ if step == 3 || step == 9 => ask(&library, slot),
+            _ if step == 5 || step == 10 => {
+                add(&library, dir, slot, &format!("m{seed}x{step}"));
+                reembed(&library);
+            }
+            _ if step == 7 => {
+                drop(library.collections().roll_back(library.vector_store()).unwrap())
+            }
+            _ if step == 8 => {
+                library.collections().prune_vectors(&[library.vector_store()]).unwrap();
+            }
             _ if step == 6 => remove(&library, dir, slot),
             0..5 => add(&library, dir, slot, &format!("m{seed}x{step}")),
             5 => remove(&library, dir, slot),
@@ -64,6 +75,20 @@ fn remove(library: &Library, dir: &Path, slot: u64) {
     say(&format!("removing {slot}"));
     assert!(library.remove(document.file.id).unwrap());
     say(&format!("removed {slot}"));
+}
+
+/// The embedder of the other size, in small steps.
+fn reembed(library: &Library) {
+    let store = library.vector_store();
+    let now = library.collections().store_vectors(store).unwrap().searched;
+    let of_now = |dims: &&usize| Some(format!("tiny-{dims}")) != now;
+    let other = *Tiny::DIMS.iter().find(of_now).unwrap();
+    let options = ReembedOptions { flip: Flip::Always, ..ReembedOptions::default() };
+    let embedder = Arc::new(Tiny::new(other));
+    let done =
+        library.reembed(store, embedder, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(done.unwrap().flipped, Flipped::Yes);
+    library.process(&mut |_| ControlFlow::Continue(())).unwrap();
 }
 
 fn ask(library: &Library, slot: u64) {

@@ -1,4 +1,4 @@
-//! Kill -9 at any moment of adding, removing and asking: what was acknowledged is there and found,
+//! Kill -9 at any moment of adding, removing, asking and changing the embedder: what was acknowledged is there and found,
 //! what was not is there whole or not at all, and nothing else is left.
 //!
 //! A child works through a script and says what it begins and what was done; it dies at a named
@@ -72,7 +72,9 @@ fn nothing_acknowledged_is_lost_and_nothing_half_is_left() {
 /// Every named point the script passes.
 fn points() -> Vec<&'static str> {
     let engine = docent_engine::runs::CRASH_POINTS;
-    let all = docent_retrieval::CRASH_POINTS.iter().chain(engine).chain(&STORE_POINTS);
+    let retrieval = docent_retrieval::CRASH_POINTS.iter();
+    let retrieval = retrieval.chain(docent_retrieval::REEMBED_CRASH_POINTS);
+    let all = retrieval.chain(engine).chain(&STORE_POINTS);
     all.copied().filter(|point| !NOT_ON_THE_WAY.contains(point)).collect()
 }
 

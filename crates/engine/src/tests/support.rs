@@ -291,6 +291,7 @@ impl Library {
             blobs: self.blobs.clone(),
             ingestor,
             embedder: None,
+            embedders: None,
             reranker: None,
             clock: self.clock.clone(),
             ids: self.ids.clone(),

@@ -105,6 +105,7 @@ pub(crate) fn open(path: &Path, windows: u64, kind: VectorIndexKind) -> Collecti
         blobs: Arc::new(DirBlobs::open(path.join("blobs")).unwrap()),
         ingestor: Ingestor::new(Arc::new(ThreadGuard::new()), Limits::default()),
         embedder: Some(Arc::new(Made::new(windows))),
+        embedders: None,
         reranker: None,
         ids: Arc::new(RandomIds::new(Arc::clone(&clock))),
         clock,

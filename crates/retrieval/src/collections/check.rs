@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use docent_core::{
-    BlobHash, ChunkId, Error, FileId, FileStatus, Key, Read, Result, Scan, Seq, VectorStore,
-    VectorStoreFile, VectorStoreId,
+    BlobHash, ChunkId, Error, FileId, FileStatus, Fingerprint, Key, Read, Result, Scan, Seq,
+    VectorStore, VectorStoreFile, VectorStoreId,
 };
 use sha2::{Digest, Sha256};
 
@@ -20,8 +20,8 @@ use super::{Collections, awaits_vectors};
 use crate::embeddings;
 use crate::follower::embedded_ranges;
 use crate::tables::{
-    BLOB_FILES, CHUNKS, EMBEDDINGS, FILES, JOBS, Job, LOG, STORE_FILES, TOTALS, VECTOR_STORES,
-    blob_key, embedding_key, log_ends, within,
+    BLOB_FILES, CHUNKS, EMBEDDINGS, FILES, JOBS, Job, LOG, REEMBEDS, STORE_FILES, TOTALS,
+    VECTOR_STORES, blob_key, embedding_key, log_ends, within,
 };
 
 /// Whether a check sets right what it can.
@@ -176,7 +176,14 @@ impl Collections {
         findings: &mut Findings,
     ) -> Result<()> {
         let known: BTreeSet<String> = stores.iter().map(|(id, _)| id.to_string()).collect();
-        let tables = [STORE_FILES.spec(), CHUNKS.spec(), LOG.spec(), JOBS.spec(), TOTALS.spec()];
+        let tables = [
+            STORE_FILES.spec(),
+            CHUNKS.spec(),
+            LOG.spec(),
+            JOBS.spec(),
+            TOTALS.spec(),
+            REEMBEDS.spec(),
+        ];
         for table in tables {
             let mut orphans = vec![];
             for_each_row(&*self.store.read()?, table, |key, _| {
@@ -250,6 +257,9 @@ impl Collections {
         findings: &mut Findings,
     ) -> Result<Vec<ChunkId>> {
         let mut ghosts = vec![];
+        let kept = REEMBEDS.get(read, &vector_store.id)?.unwrap_or_default();
+        let embedders: Vec<Fingerprint> =
+            vector_store.embedder.iter().cloned().chain(kept.next).chain(kept.previous).collect();
         let prefix = within(vector_store.id);
         let mut after = String::new();
         loop {
@@ -261,8 +271,9 @@ impl Collections {
             for ((_, id), chunk) in rows {
                 if expected.remove(&id) != Some(chunk.file) || chunk.id != id {
                     ghosts.push(id);
-                } else if let Some(pinned) = &vector_store.embedder {
-                    findings.mentioned.insert(embedding_key(pinned, chunk.chunk.text_hash()));
+                } else {
+                    let text = chunk.chunk.text_hash();
+                    findings.mentioned.extend(embedders.iter().map(|it| embedding_key(it, text)));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use docent_core::{EmbedderSpec, Index, Result, Seq, Store, VectorStoreId};
+use docent_core::{Embedder, Index, Read, Result, Seq, Store, VectorStoreId};
 
 use super::{CollectionsOptions, VectorIndexKind};
 use crate::exact::{ExactIndex, VectorShape};
@@ -15,9 +15,14 @@ use crate::tables::{LOG, LOG_ENDS, log_ends, within};
 #[derive(Debug)]
 pub(crate) struct Collection {
     pub(crate) id: VectorStoreId,
+    path: PathBuf,
+    options: CollectionsOptions,
     keyword_index: Arc<KeywordIndex>,
     vector_index: Option<Arc<ExactIndex>>,
-    followers: Vec<Follower>,
+    followers: Vec<Arc<Follower>>,
+    /// What the vectors are made by, or why there are none. Searches embed by this and not by what
+    /// the vector store's row says, which may be of another moment.
+    embedder: Result<Arc<dyn Embedder>, String>,
 }
 
 /// The names of the lists a search merges.
@@ -40,30 +45,71 @@ impl Collection {
         id: VectorStoreId,
         path: PathBuf,
         store: &dyn Store,
-        embedder: Option<&EmbedderSpec>,
+        embedder: Result<Arc<dyn Embedder>, String>,
         options: &CollectionsOptions,
     ) -> Result<Self> {
         let keyword_index = Arc::new(KeywordIndex::open(path.join("keyword"), options.bm25)?);
         let index = Arc::clone(&keyword_index);
-        let mut followers = vec![Follower::new(KEYWORD, index, id, Takes::Words)?];
-        let mut vector_index = None;
-        if let Some(spec) = embedder {
-            let fingerprint = spec.fingerprint.clone();
-            let path = path.join(format!("vector-{fingerprint}"));
-            let shape = VectorShape { fingerprint: fingerprint.clone(), dims: spec.dims };
-            let rows = Arc::new(ExactIndex::open(path.clone(), shape)?);
-            vector_index = Some(Arc::clone(&rows));
-            let expected = rows.len().max(keyword_index.len());
-            let index: Arc<dyn Index> = match wants_graph(options.vector_index, expected) {
-                true => Arc::new(HnswIndex::over(rows, path, HnswOptions::default())?),
-                false => rows,
-            };
-            followers.push(Follower::new(VECTOR, index, id, Takes::Vectors(fingerprint))?);
-        }
-        let collection = Self { id, keyword_index, vector_index, followers };
+        let mut collection = Self {
+            id,
+            path,
+            options: options.clone(),
+            keyword_index,
+            vector_index: None,
+            followers: vec![Arc::new(Follower::new(KEYWORD, index, id, Takes::Words)?)],
+            embedder,
+        };
+        collection.open_vectors()?;
         collection.trim_log(store)?;
         collection.catch_up(store)?;
         Ok(collection)
+    }
+
+    /// The same words with the vectors of another embedder, as they were when last flushed.
+    pub(crate) fn beside(&self, embedder: Arc<dyn Embedder>) -> Result<Self> {
+        let mut collection = Self {
+            id: self.id,
+            path: self.path.clone(),
+            options: self.options.clone(),
+            keyword_index: Arc::clone(&self.keyword_index),
+            vector_index: None,
+            followers: self.followers.iter().filter(|it| it.name == KEYWORD).cloned().collect(),
+            embedder: Ok(embedder),
+        };
+        collection.open_vectors()?;
+        Ok(collection)
+    }
+
+    /// Builds the vector index from the chunks of the snapshot `read`.
+    pub(crate) fn rebuild_vectors(&self, read: &dyn Read) -> Result<()> {
+        self.vector_followers().try_for_each(|follower| follower.rebuild_in(read))
+    }
+
+    /// Brings the vector index level with the snapshot `read`.
+    pub(crate) fn catch_up_vectors(&self, read: &dyn Read) -> Result<()> {
+        self.vector_followers().try_for_each(|follower| follower.catch_up_in(read))
+    }
+
+    fn vector_followers(&self) -> impl Iterator<Item = &Arc<Follower>> {
+        self.followers.iter().filter(|follower| follower.name == VECTOR)
+    }
+
+    fn open_vectors(&mut self) -> Result<()> {
+        let Ok(embedder) = &self.embedder else { return Ok(()) };
+        let spec = embedder.spec();
+        let fingerprint = spec.fingerprint.clone();
+        let path = self.path.join(format!("vector-{fingerprint}"));
+        let shape = VectorShape { fingerprint: fingerprint.clone(), dims: spec.dims };
+        let rows = Arc::new(ExactIndex::open(path.clone(), shape)?);
+        self.vector_index = Some(Arc::clone(&rows));
+        let expected = rows.len().max(self.keyword_index.len());
+        let index: Arc<dyn Index> = match wants_graph(self.options.vector_index, expected) {
+            true => Arc::new(HnswIndex::over(rows, path, HnswOptions::default())?),
+            false => rows,
+        };
+        let follower = Follower::new(VECTOR, index, self.id, Takes::Vectors(fingerprint))?;
+        self.followers.push(Arc::new(follower));
+        Ok(())
     }
 
     /// Trims the log below what every index still knew when the store was last opened.
@@ -101,8 +147,13 @@ impl Collection {
         self.followers.iter().try_for_each(|follower| follower.flush(store))
     }
 
-    pub(crate) fn followers(&self) -> &[Follower] {
+    pub(crate) fn followers(&self) -> &[Arc<Follower>] {
         &self.followers
+    }
+
+    /// What the vectors are made by, or why there are none.
+    pub(crate) fn embedder(&self) -> Result<&Arc<dyn Embedder>, &str> {
+        self.embedder.as_ref().map_err(String::as_str)
     }
 
     pub(crate) fn keyword_index(&self) -> &KeywordIndex {

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use docent_core::{
     ChunkId, ChunkRange, Embedder, Embedding, Error, ErrorKind, FileError, FileErrorCode, FileId,
@@ -16,6 +15,7 @@ use docent_core::{
 };
 use docent_ingest::Prepared;
 
+use super::embedders::remember;
 use super::entries::put_entry;
 use super::queue::{Claim, JobKey};
 use super::{Collections, stops};
@@ -25,7 +25,7 @@ use crate::tables::{
 };
 
 /// Chunks embedded in one go: what a killed process loses at most.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// How the warning on a file begins whose chunks have no vectors.
 const NO_VECTORS: &str = "found by words alone: ";
@@ -249,17 +249,19 @@ impl Collections {
             parts.into_iter().for_each(|part| part.claim.finish());
             return Ok(ControlFlow::Continue(()));
         };
-        let collection = self.collection(store)?;
         let refusal = match self.embedder_for(&vector_store) {
             Err(reason) => Some(reason),
             Ok(embedder) => {
-                let embedder = Arc::clone(embedder);
-                self.embed_parts(store, &*embedder, &mut parts)?;
+                if !self.embed_parts(store, &*embedder, &mut parts)? {
+                    // The parts wait again, for the embedder that the store has now.
+                    return Ok(ControlFlow::Continue(()));
+                }
                 None
             }
         };
-        // Only what every index has taken counts as done.
-        collection.catch_up(&*self.store)?;
+        // Only what every index has taken counts as done: those that are searched from now on,
+        // which after a change of embedders are not those from before.
+        self.collection(store)?.catch_up(&*self.store)?;
         let mut stopped = false;
         for part in &parts {
             let (embedded, chunks) = (part.entry.embedded, part.entry.chunks.len());
@@ -317,28 +319,23 @@ impl Collections {
         Ok(parts)
     }
 
+    /// Says whether the store is still embedded by `embedder`; if not, nothing was written.
     fn embed_parts(
         &self,
         store: VectorStoreId,
         embedder: &dyn Embedder,
         parts: &mut [Part<'_>],
-    ) -> Result<()> {
-        let spec = embedder.spec();
-        let mut missing: BTreeMap<TextHash, &str> = BTreeMap::new();
-        let read = self.store.read()?;
-        for chunk in parts.iter().flat_map(|part| &part.chunks) {
-            let hash = chunk.chunk.text_hash();
-            // What is damaged is made again.
-            if !matches!(embeddings::get(&*read, &spec.fingerprint, hash), Ok(Some(_))) {
-                missing.insert(hash, &chunk.chunk.text);
-            }
-        }
-        drop(read);
+    ) -> Result<bool> {
+        let fingerprint = &embedder.spec().fingerprint;
+        let chunks = parts.iter().flat_map(|part| &part.chunks);
+        let missing = embeddings::missing(&*self.store.read()?, fingerprint, chunks);
         let made = embed(embedder, &missing)?;
         let mut write = self.store.write()?;
-        self.pin(&mut *write, store, embedder)?;
+        if !pin(&mut *write, store, embedder)? {
+            return Ok(false);
+        }
         for (hash, embedding) in &made {
-            embeddings::put(&mut *write, &spec.fingerprint, *hash, embedding)?;
+            embeddings::put(&mut *write, fingerprint, *hash, embedding)?;
         }
         let mut ends = log_ends(&*write, store)?;
         for part in parts {
@@ -360,18 +357,7 @@ impl Collections {
         }
         write.commit()?;
         crash_point("ingest.after-embed-batch");
-        Ok(())
-    }
-
-    /// Binds the store to the embedder by its first vectors.
-    fn pin(&self, write: &mut dyn Write, id: VectorStoreId, embedder: &dyn Embedder) -> Result<()> {
-        let mut vector_store = tables::vector_store(&*write, id)?;
-        self.embedder_for(&vector_store).map_err(Error::conflict)?;
-        if vector_store.embedder.is_none() {
-            vector_store.embedder = Some(embedder.spec().fingerprint.clone());
-            VECTOR_STORES.put(write, &id, &vector_store)?;
-        }
-        Ok(())
+        Ok(true)
     }
 
     /// Marks files as done; `no_vectors` says why they are found by words alone, if they are.
@@ -424,7 +410,20 @@ impl Part<'_> {
     }
 }
 
-fn embed(
+/// Binds the store to the embedder by its first vectors; says whether it is bound to this one.
+fn pin(write: &mut dyn Write, id: VectorStoreId, embedder: &dyn Embedder) -> Result<bool> {
+    let mut vector_store = tables::vector_store(&*write, id)?;
+    let fingerprint = &embedder.spec().fingerprint;
+    if let Some(pinned) = &vector_store.embedder {
+        return Ok(pinned == fingerprint);
+    }
+    vector_store.embedder = Some(fingerprint.clone());
+    VECTOR_STORES.put(write, &id, &vector_store)?;
+    remember(write, embedder)?;
+    Ok(true)
+}
+
+pub(super) fn embed(
     embedder: &dyn Embedder,
     texts: &BTreeMap<TextHash, &str>,
 ) -> Result<Vec<(TextHash, Embedding)>> {

@@ -2,12 +2,12 @@
 
 mod trace;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use docent_core::{
-    ChunkSet, Embedding, Error, FileId, Filter, IndexedChunk, InputRole, Query, Read, Result,
-    VectorStore, VectorStoreId,
+    ChunkSet, Embedder, Embedding, Error, FileId, Filter, Fingerprint, IndexedChunk, InputRole,
+    Query, Read, Result, VectorStoreId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -170,9 +170,9 @@ impl Collections {
         }
         let searched = self.prepare(stores, query, options, &mut trace)?;
         watch.lap("open", &mut trace);
-        let vector = self.embed_query(&searched, query)?;
+        let vectors = embed_query(&searched, query)?;
         watch.lap("embed", &mut trace);
-        let lists = ask(&searched, query, vector.as_deref(), options.candidates)?;
+        let lists = ask(&searched, query, &vectors, options.candidates)?;
         watch.lap("indexes", &mut trace);
         let candidates = fusion::fuse(lists, options.candidates);
         trace.candidates = candidates.iter().map(CandidateTrace::new).collect();
@@ -220,8 +220,8 @@ impl Collections {
                 None => None,
                 Some(filter) => Some(allowed(&*read, id, filter)?),
             };
-            let by_vectors = options.mode != SearchMode::Words
-                && self.uses_vectors(vector_store, &collection, query, trace);
+            let by_vectors =
+                options.mode != SearchMode::Words && uses_vectors(&collection, query, trace);
             if by_vectors {
                 note_missing_vectors(&collection, trace);
             }
@@ -231,47 +231,6 @@ impl Collections {
         drop(read);
         self.note_use(&vector_stores);
         Ok(searched)
-    }
-
-    /// Whether `vector_store` is searched by vectors too; if not, a note says why.
-    fn uses_vectors(
-        &self,
-        vector_store: &VectorStore,
-        collection: &Collection,
-        query: &str,
-        trace: &mut Trace,
-    ) -> bool {
-        let mut note = |text: String| {
-            if !trace.notes.contains(&text) {
-                trace.notes.push(text);
-            }
-        };
-        let embedder = match self.embedder_for(vector_store) {
-            Ok(embedder) => embedder,
-            Err(reason) => {
-                note(format!("vectors not used: {reason}"));
-                return false;
-            }
-        };
-        let spec = embedder.spec();
-        if let Err(language) = language::understands(&spec.languages, query) {
-            note(format!(
-                "vectors not used: {} understands {}, the query is {language}",
-                spec.name,
-                spec.languages.join(", ")
-            ));
-            return false;
-        }
-        collection.vector_index().is_some()
-    }
-
-    fn embed_query(&self, searched: &[Searched], query: &str) -> Result<Option<Vec<f32>>> {
-        let Some(embedder) = &self.embedder else { return Ok(None) };
-        if !searched.iter().any(|searched| searched.by_vectors && searched.has_vectors()) {
-            return Ok(None);
-        }
-        let made = embedder.embed(&[query], InputRole::Query)?;
-        Ok(made.first().map(direction))
     }
 
     fn rerank(
@@ -300,9 +259,52 @@ impl Collections {
 }
 
 impl Searched {
-    fn has_vectors(&self) -> bool {
-        self.collection.vector_index().is_some_and(|index| !index.is_empty())
+    /// What its vectors are made by, if it is searched by them and has some.
+    fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
+        let some = self.collection.vector_index().is_some_and(|index| !index.is_empty());
+        self.collection.embedder().ok().filter(|_| self.by_vectors && some)
     }
+}
+
+/// Whether `collection` is searched by vectors too; if not, a note says why.
+fn uses_vectors(collection: &Collection, query: &str, trace: &mut Trace) -> bool {
+    let mut note = |text: String| {
+        if !trace.notes.contains(&text) {
+            trace.notes.push(text);
+        }
+    };
+    let embedder = match collection.embedder() {
+        Ok(embedder) => embedder,
+        Err(reason) => {
+            note(format!("vectors not used: {reason}"));
+            return false;
+        }
+    };
+    let spec = embedder.spec();
+    if let Err(language) = language::understands(&spec.languages, query) {
+        note(format!(
+            "vectors not used: {} understands {}, the query is {language}",
+            spec.name,
+            spec.languages.join(", ")
+        ));
+        return false;
+    }
+    true
+}
+
+/// The query's vector by each embedder that some store needs.
+type QueryVectors = BTreeMap<Fingerprint, Vec<f32>>;
+
+fn embed_query(searched: &[Searched], query: &str) -> Result<QueryVectors> {
+    let mut vectors = QueryVectors::new();
+    for embedder in searched.iter().filter_map(Searched::embedder) {
+        let fingerprint = &embedder.spec().fingerprint;
+        if !vectors.contains_key(fingerprint) {
+            let made = embedder.embed(&[query], InputRole::Query)?;
+            vectors.extend(made.first().map(|made| (fingerprint.clone(), direction(made))));
+        }
+    }
+    Ok(vectors)
 }
 
 /// Puts the reranked first, in their new order, and keeps scores within 0 to 1 and falling.
@@ -319,7 +321,7 @@ fn apply_scores(found: &mut Vec<Found>, scores: &[f32]) {
 }
 
 /// A query longer than a window has several vectors; their mean stands for it.
-fn direction(embedding: &Embedding) -> Vec<f32> {
+pub(super) fn direction(embedding: &Embedding) -> Vec<f32> {
     let mut sum = vec![0.0f32; embedding.dims()];
     for window in embedding.windows() {
         sum.iter_mut().zip(window).for_each(|(sum, value)| *sum += value);
@@ -349,21 +351,25 @@ fn note_missing_vectors(collection: &Collection, trace: &mut Trace) {
 fn ask(
     searched: &[Searched],
     query: &str,
-    vector: Option<&[f32]>,
+    vectors: &QueryVectors,
     limit: usize,
 ) -> Result<Vec<List>> {
     let asked: Vec<_> = searched
         .iter()
         .flat_map(|searched| {
+            let embedder = searched.embedder();
+            let vector = embedder.and_then(|embedder| vectors.get(&embedder.spec().fingerprint));
+            let vector = vector.map(Vec::as_slice);
             let followers = searched.collection.followers().iter();
-            let asked = followers.filter(|follower| match follower.name {
-                VECTOR => searched.by_vectors && vector.is_some(),
+            let asked = followers.filter(move |follower| match follower.name {
+                VECTOR => vector.is_some(),
                 _ => searched.by_words,
             });
-            asked.map(move |follower| (searched, follower))
+            asked.map(move |follower| (searched, &**follower, vector))
         })
         .collect();
-    let ask_one = |(searched, follower): &(&Searched, &Follower)| -> Result<List> {
+    let ask_one = |asked: &(&Searched, &Follower, Option<&[f32]>)| -> Result<List> {
+        let (searched, follower, vector) = *asked;
         let query = Query { text: query, vector, allow: searched.allow.as_ref() };
         let hits = follower.index.search(&query, limit)?;
         Ok(List { name: follower.name, store: searched.collection.id, hits })

@@ -120,7 +120,12 @@ fn another_embedder_is_refused_and_words_go_on() {
     let found = collections.search(&[store], "ships", &SearchOptions::default()).unwrap();
     assert_eq!(found.hits.len(), 2);
     let note = &found.trace.notes[0];
-    assert!(note.contains("was built with english-1, the embedder is other-1"), "{note}");
+    assert!(note.contains("was built with english: which is not among the models"), "{note}");
+    assert!(note.contains(&format!("docent reembed {store} --embedder other")), "{note}");
+    assert_eq!(
+        collections.no_vectors(store).unwrap().as_deref(),
+        note.strip_prefix("vectors not used: ")
+    );
 }
 
 #[test]

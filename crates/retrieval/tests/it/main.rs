@@ -3,6 +3,7 @@
 mod collections;
 mod history;
 mod indexes;
+mod reembed;
 mod stores;
 mod support;
 mod sweep;

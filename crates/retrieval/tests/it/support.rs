@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use docent_core::{
-    Blobs, Embedder, EmbedderSpec, Embedding, FileId, InputRole, ManualClock, Purpose, Result,
-    SequentialIds, Store, VectorStoreId,
+    Blobs, Embedder, EmbedderSpec, Embedders, Embedding, Error, FileId, Fingerprint, InputRole,
+    ManualClock, Purpose, Result, SequentialIds, Store, VectorStoreId,
 };
 use docent_ingest::{Ingestor, Limits, ThreadGuard};
 use docent_retrieval::{AttachOptions, Collections, CollectionsOptions, CollectionsParts};
@@ -25,6 +25,8 @@ pub(crate) struct Library {
     pub(crate) blobs: Arc<dyn Blobs>,
     embeds: Embeds,
     embedded: Arc<AtomicUsize>,
+    /// Whether embedders other than the usual one are found.
+    embedders: Option<Arc<dyn Embedders>>,
     ids: Arc<SequentialIds>,
     pub(crate) clock: Arc<ManualClock>,
     directory: tempfile::TempDir,
@@ -38,6 +40,7 @@ impl Library {
             blobs: Arc::new(MemoryBlobs::new()),
             embeds,
             embedded: Arc::default(),
+            embedders: None,
             ids: Arc::default(),
             clock: Arc::default(),
             directory: tempfile::tempdir().unwrap(),
@@ -49,24 +52,48 @@ impl Library {
         Self { embeds, ..self }
     }
 
+    /// Both made-up embedders are on this machine, whichever is the usual one.
+    pub(crate) fn with_both(self) -> Self {
+        let both = [Embeds::English, Embeds::Other].map(|it| self.embedder(it));
+        Self { embedders: Some(Arc::new(Both(both))), ..self }
+    }
+
+    /// Only the usual one is.
+    pub(crate) fn with_one(self) -> Self {
+        Self { embedders: None, ..self }
+    }
+
+    /// The same library upon `store`, which stands for its own.
+    pub(crate) fn upon(&self, store: Arc<dyn Store>) -> Collections {
+        self.open_upon(store, Some(self.embedder(self.embeds)))
+    }
+
+    pub(crate) fn embedder(&self, embeds: Embeds) -> Arc<dyn Embedder> {
+        Arc::new(Bag::new(embeds, Arc::clone(&self.embedded)))
+    }
+
     pub(crate) fn indexes(&self) -> PathBuf {
         self.directory.path().join("indexes")
     }
 
     pub(crate) fn open(&self) -> Collections {
-        let embedder: Option<Arc<dyn Embedder>> = match self.embeds {
+        self.open_with(match self.embeds {
             Embeds::Nothing => None,
-            embeds => Some(Arc::new(Bag::new(embeds, Arc::clone(&self.embedded)))),
-        };
-        self.open_with(embedder)
+            embeds => Some(self.embedder(embeds)),
+        })
     }
 
     pub(crate) fn open_with(&self, embedder: Option<Arc<dyn Embedder>>) -> Collections {
+        self.open_upon(Arc::clone(&self.store), embedder)
+    }
+
+    fn open_upon(&self, store: Arc<dyn Store>, embedder: Option<Arc<dyn Embedder>>) -> Collections {
         Collections::open(CollectionsParts {
-            store: Arc::clone(&self.store),
+            store,
             blobs: Arc::clone(&self.blobs),
             ingestor: Ingestor::new(Arc::new(ThreadGuard::new()), Limits::default()),
             embedder,
+            embedders: self.embedders.clone(),
             reranker: None,
             clock: Arc::clone(&self.clock) as _,
             ids: Arc::clone(&self.ids) as _,
@@ -98,6 +125,17 @@ impl Library {
 
     pub(crate) fn embedded_passages(&self) -> usize {
         self.embedded.load(Ordering::SeqCst)
+    }
+}
+
+/// Two embedders that are on this machine.
+#[derive(Debug)]
+struct Both([Arc<dyn Embedder>; 2]);
+
+impl Embedders for Both {
+    fn find(&self, fingerprint: &Fingerprint) -> Result<Arc<dyn Embedder>> {
+        let found = self.0.iter().find(|it| it.spec().fingerprint == *fingerprint);
+        found.cloned().ok_or_else(|| Error::not_found("nobody knows it"))
     }
 }
 

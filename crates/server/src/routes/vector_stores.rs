@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use docent_core::VectorStoreId;
 
-use super::Answer;
+use super::{Answer, ApiError};
 use crate::app::App;
 use crate::ids::ApiId;
 use crate::request::PathIds;
@@ -63,6 +63,10 @@ pub(crate) async fn search(State(app): State<App>, path: PathIds, body: Object) 
     let wire::NewSearch { queries, options } = wire::read_search(body)?;
     let answer = app.call(move |engine| {
         let collections = engine.collections();
+        // Words alone would answer too, and nobody could tell why so badly.
+        if let Some(reason) = collections.no_vectors(id)? {
+            return Err(ApiError::unavailable(format!("Vectors cannot be searched: {reason}.")));
+        }
         let asked: Vec<&str> = queries.iter().map(String::as_str).collect();
         let mut found = Vec::new();
         for hit in collections.search_any(&[id], &asked, &options)? {

@@ -1,14 +1,18 @@
 //! Vector stores: files enter them, are read in the background, and are found.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use docent_core::{Reranker, Result};
+use docent_core::{Embedder, EmbedderSpec, Embedding, InputRole, Reranker, Result};
 use docent_inference::chat::{Scripted, ScriptedReply};
+use docent_retrieval::NewVectorStore;
+use docent_server::{Server, ServerOptions};
+use docent_store::MemoryStore;
 use serde_json::{Value, json};
 
 use crate::files::upload_text;
-use crate::support::{Api, Reply, Setup, id};
+use crate::support::{Api, Reply, Setup, engine_upon, id};
 
 /// The object at `path` once none of its files is under way.
 #[track_caller]
@@ -228,4 +232,58 @@ fn metadata_of_messages_and_runs_changes_and_messages_go() {
     assert_eq!(api.made(&message, &json!({ "metadata": { "a": "b" } }))["metadata"]["a"], "b");
     assert_eq!(api.delete(&message).ok()["object"], "thread.message.deleted");
     assert_eq!(api.get(&message).status, 404);
+}
+
+/// An embedder of one name and no sense.
+#[derive(Debug)]
+struct Named(EmbedderSpec);
+
+impl Named {
+    fn setup(name: &str) -> Setup {
+        let spec = EmbedderSpec {
+            name: name.into(),
+            fingerprint: format!("{name}-1").parse().unwrap(),
+            dims: 2,
+            window_tokens: 256,
+            languages: vec![],
+        };
+        Setup { embedder: Some(Arc::new(Self(spec))), ..Setup::default() }
+    }
+}
+
+impl Embedder for Named {
+    fn spec(&self) -> &EmbedderSpec {
+        &self.0
+    }
+
+    fn embed(&self, texts: &[&str], _: InputRole) -> Result<Vec<Embedding>> {
+        texts.iter().map(|_| Embedding::new(2, vec![0.6, 0.8])).collect()
+    }
+
+    fn count_tokens(&self, texts: &[&str], _: InputRole) -> Result<Vec<usize>> {
+        Ok(texts.iter().map(|text| text.split_whitespace().count()).collect())
+    }
+}
+
+#[test]
+fn a_store_whose_embedder_is_gone_says_so_instead_of_searching_words() {
+    let (kept, dir) = (Arc::new(MemoryStore::new()), tempfile::tempdir().unwrap());
+    let store = {
+        let model = Arc::new(Scripted::new([]));
+        let engine = engine_upon(Arc::clone(&kept) as _, model, Named::setup("old"), &dir);
+        let collections = engine.collections();
+        let file = collections.create_file("a.txt", Default::default(), &mut &b"Valves open."[..]);
+        let new = NewVectorStore { files: vec![file.unwrap().id], ..Default::default() };
+        let store = collections.create_vector_store_with(new).unwrap().id;
+        collections.process(&mut |_| ControlFlow::Continue(())).unwrap();
+        store
+    };
+    let engine = engine_upon(kept, Arc::new(Scripted::new([])), Named::setup("new"), &dir);
+    let options = ServerOptions { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+    let api = Api::of(Server::bind(engine, options).unwrap(), dir);
+    let reply = api.post(&format!("/v1/vector_stores/{store}/search"), &json!({"query": "valves"}));
+    assert_eq!(reply.status, 503, "{}", reply.body);
+    let message = reply.body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("was built with old"), "{message}");
+    assert!(message.contains(&format!("docent reembed {store} --embedder new")), "{message}");
 }

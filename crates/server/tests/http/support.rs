@@ -298,7 +298,15 @@ pub(crate) fn plain_engine() -> Engine {
 }
 
 pub(crate) fn engine(model: Arc<dyn ChatModel>, setup: Setup, dir: &TempDir) -> Engine {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    engine_upon(Arc::new(MemoryStore::new()), model, setup, dir)
+}
+
+pub(crate) fn engine_upon(
+    store: Arc<dyn Store>,
+    model: Arc<dyn ChatModel>,
+    setup: Setup,
+    dir: &TempDir,
+) -> Engine {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(RandomIds::new(clock.clone()));
     let collections = Collections::open(CollectionsParts {
@@ -306,6 +314,7 @@ pub(crate) fn engine(model: Arc<dyn ChatModel>, setup: Setup, dir: &TempDir) -> 
         blobs: Arc::new(MemoryBlobs::default()),
         ingestor: Ingestor::new(Arc::new(ThreadGuard::new()), Limits::default()),
         embedder: setup.embedder.clone(),
+        embedders: None,
         reranker: setup.reranker.clone(),
         clock: clock.clone(),
         ids: ids.clone(),
