@@ -4,6 +4,7 @@ mod support;
 
 mod citations;
 mod documents;
+mod embedders;
 mod indexes;
 mod projects;
 mod transfer;

@@ -1,6 +1,7 @@
 //! Retrieval from the outside.
 
 mod collections;
+mod filters;
 mod history;
 mod indexes;
 mod reembed;
