@@ -1,8 +1,8 @@
 //! A vector store remembers its embedder, and gets another without a moment in between.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use docent_core::{
     Encoding, Error, FileId, Metadata, Read, Result, Row, Scan, Store, TableSpec, VectorStoreId,
@@ -404,4 +404,51 @@ fn a_full_disk_leaves_the_old_vectors_or_the_new_and_room_lets_it_go_on() {
             return;
         }
     }
+}
+
+type Before = Box<dyn FnOnce() + Send>;
+
+/// A store that has something done just before the next transaction begins.
+#[derive(Clone)]
+struct Preceded(Arc<dyn Store>, Arc<Mutex<Option<Before>>>);
+
+impl std::fmt::Debug for Preceded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Preceded")
+    }
+}
+
+impl Store for Preceded {
+    fn read(&self) -> Result<Box<dyn Read + '_>> {
+        self.0.read()
+    }
+
+    fn write(&self) -> Result<Box<dyn Write + '_>> {
+        let before = self.1.lock().unwrap().take();
+        before.into_iter().for_each(|before| before());
+        self.0.write()
+    }
+}
+
+#[test]
+fn a_file_that_comes_in_at_the_moment_of_the_flip_has_a_new_vector() {
+    let (library, collections, store) = built();
+    drop(collections);
+    let preceded = Preceded(Arc::clone(&library.store), Arc::default());
+    let collections = Arc::new(library.upon(Arc::new(preceded.clone())));
+    let late = ("late.txt", "Lighthouses warn the ships of rocks.");
+    let other = library.embedder(Embeds::Other);
+    let made = collections.reembed(store, other, &mut on).unwrap().unwrap();
+    let (inside, library) = (Arc::clone(&collections), Arc::new(library));
+    let with = Arc::clone(&library);
+    let before = move || {
+        with.add(&inside, store, late.0, late.1);
+        with.process(&inside);
+        assert_eq!(searched(&inside, store), "english");
+    };
+    *preceded.1.lock().unwrap() = Some(Box::new(before));
+    made.flip(&mut on).unwrap().unwrap();
+    assert_eq!(searched(&collections, store), "other");
+    assert_eq!(kept(&library), [5, 5]);
+    assert_whole(&collections, store, &[TEXTS[0], TEXTS[1], TEXTS[2], TEXTS[3], late]);
 }
