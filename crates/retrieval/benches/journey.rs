@@ -1,6 +1,7 @@
-//! The times around a search: opening a library, taking in a thousand pages of PDF, memory.
+//! The times around a search: opening a library, filters, taking in a thousand pages of PDF,
+//! memory.
 //!
-//! `cargo bench -p docent-retrieval --bench journey -- open|ingest`
+//! `cargo bench -p docent-retrieval --bench journey -- open|filters|ingest`
 
 #![expect(clippy::print_stdout, reason = "a measurement prints its table")]
 
@@ -10,8 +11,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use docent_core::{Metadata, Purpose};
-use docent_retrieval::{AttachOptions, IngestStage, SearchOptions, VectorIndexKind};
+use docent_core::{AttributeValue, Comparison, Filter, Metadata, Purpose};
+use docent_retrieval::{AttachOptions, IngestStage, SearchMode, SearchOptions, VectorIndexKind};
 use support::{library, open, percentile, questions, resident_mb};
 
 fn main() {
@@ -19,8 +20,55 @@ fn main() {
     if asked("open") {
         opening();
     }
+    if asked("filters") {
+        filters();
+    }
     if asked("ingest") {
         ingest();
+    }
+}
+
+/// Searches that may find a part of the 100,000 chunks: by rank, an attribute that each of the
+/// thousand files has, and by that and a string that all have.
+fn filters() {
+    let (path, store) = library(100_000, 1);
+    let collections = open(&path, 1, VectorIndexKind::Exact);
+    let files = collections.vector_store_files(store).unwrap();
+    for (rank, file) in files.iter().enumerate().filter(|(_, file)| file.attributes.is_empty()) {
+        let rank = AttributeValue::Number(rank as f64);
+        let team = AttributeValue::Text("alpha".to_owned());
+        let attributes = [("rank".to_owned(), rank), ("team".to_owned(), team)].into();
+        collections.update_attributes(store, file.file, attributes).unwrap();
+    }
+    println!("allowed  mode     p50 ms  p95 ms");
+    for allowed in [1, 10, 100, 500, 1_000] {
+        let compare = |key: &str, comparison, value| Filter::Compare {
+            key: key.to_owned(),
+            comparison,
+            value,
+        };
+        let below = AttributeValue::Number(f64::from(allowed));
+        let filter = Filter::All(vec![
+            compare("rank", Comparison::Lt, below),
+            compare("team", Comparison::Eq, AttributeValue::Text("alpha".to_owned())),
+        ]);
+        for mode in [SearchMode::Words, SearchMode::Vectors, SearchMode::Hybrid] {
+            let options =
+                SearchOptions { mode, filter: Some(filter.clone()), ..SearchOptions::default() };
+            let mut times = vec![];
+            for question in questions(300) {
+                let started = Instant::now();
+                collections.search(&[store], &question, &options).unwrap();
+                times.push(started.elapsed().as_secs_f64() * 1e3);
+            }
+            println!(
+                "{:>5.1} %  {:7}  {:6.2}  {:6.2}",
+                f64::from(allowed) / 10.0,
+                format!("{mode:?}"),
+                percentile(&mut times, 0.5),
+                percentile(&mut times, 0.95)
+            );
+        }
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) const LOG_ENDS: Table<VectorStoreId, LogEnds> = Table::new("log_ends"
 pub(crate) const JOBS: Table<(VectorStoreId, FileId), Job> = Table::new("jobs");
 /// What each vector store's files come to.
 pub(crate) const TOTALS: Table<VectorStoreId, StoreTotals> = Table::new("vector_store_totals");
+/// Grows with every change of a row of a vector store's files, so that what was read of them may be
+/// kept.
+pub(crate) const ENTRY_VERSIONS: Table<VectorStoreId, u64> = Table::new("vector_store_versions");
 pub(crate) const BATCHES: Table<BatchId, FileBatch> = Table::new("file_batches");
 pub(crate) const BATCH_FILES: Table<(BatchId, FileId), ()> = Table::new("file_batch_files");
 /// What embedders are called, so that one that is not here any more can be named.

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use docent_core::{
-    Clock, Embedder, EmbedderSpec, Embedding, InputRole, Metadata, Purpose, RandomIds, Result,
-    SystemClock, VectorStoreId,
+    Clock, Embedder, EmbedderSpec, Embedding, InputRole, Metadata, Purpose, RandomIds, Reranker,
+    Result, SystemClock, VectorStoreId,
 };
 use docent_ingest::{Ingestor, Limits, ThreadGuard};
 use docent_retrieval::{
@@ -98,15 +98,24 @@ impl Embedder for Made {
 }
 
 pub(crate) fn open(path: &Path, windows: u64, kind: VectorIndexKind) -> Collections {
+    open_with(path, Arc::new(Made::new(windows)), None, kind)
+}
+
+pub(crate) fn open_with(
+    path: &Path,
+    embedder: Arc<dyn Embedder>,
+    reranker: Option<Arc<dyn Reranker>>,
+    kind: VectorIndexKind,
+) -> Collections {
     fs_err::create_dir_all(path).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Collections::open(CollectionsParts {
         store: Arc::new(SqliteStore::open(path.join("state.sqlite")).unwrap()),
         blobs: Arc::new(DirBlobs::open(path.join("blobs")).unwrap()),
         ingestor: Ingestor::new(Arc::new(ThreadGuard::new()), Limits::default()),
-        embedder: Some(Arc::new(Made::new(windows))),
+        embedder: Some(embedder),
         embedders: None,
-        reranker: None,
+        reranker,
         ids: Arc::new(RandomIds::new(Arc::clone(&clock))),
         clock,
         indexes: path.join("indexes"),
@@ -117,14 +126,20 @@ pub(crate) fn open(path: &Path, windows: u64, kind: VectorIndexKind) -> Collecti
 
 /// Where bench libraries are kept.
 pub(crate) fn kept(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR");
+    let target = target.map_or_else(|| root().join("target"), PathBuf::from);
     target.join("bench").join(name)
+}
+
+/// The workspace, wherever the bench stands in it.
+fn root() -> PathBuf {
+    let mut places = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    places.find(|place| place.join("Cargo.lock").exists()).unwrap().to_owned()
 }
 
 /// Real sentences: of the shared data where it is, of our own sources else.
 pub(crate) fn sentences() -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root();
     let shared = std::env::var_os("DOCENT_DATA")
         .map_or_else(|| root.join("../shared/data"), PathBuf::from)
         .join("pdf");
@@ -134,7 +149,8 @@ pub(crate) fn sentences() -> Vec<String> {
     }
     if text.is_empty() {
         eprintln!("no shared data; taking sentences from our own sources");
-        text = include_str!("../../src/exact.rs").repeat(20);
+        let own = fs_err::read_to_string(root.join("crates/retrieval/src/exact.rs"));
+        text = own.unwrap().repeat(20);
     }
     let cut = text.split(['.', '\n']).map(str::trim).filter(|sentence| sentence.len() > 30);
     cut.map(str::to_owned).collect()

@@ -20,8 +20,8 @@ use super::{Collections, awaits_vectors};
 use crate::embeddings;
 use crate::follower::embedded_ranges;
 use crate::tables::{
-    BLOB_FILES, CHUNKS, EMBEDDINGS, FILES, JOBS, Job, LOG, REEMBEDS, STORE_FILES, TOTALS,
-    VECTOR_STORES, blob_key, embedding_key, log_ends, within,
+    BLOB_FILES, CHUNKS, EMBEDDINGS, ENTRY_VERSIONS, FILES, JOBS, Job, LOG, REEMBEDS, STORE_FILES,
+    TOTALS, VECTOR_STORES, blob_key, embedding_key, log_ends, within,
 };
 
 /// Whether a check sets right what it can.
@@ -183,6 +183,7 @@ impl Collections {
             JOBS.spec(),
             TOTALS.spec(),
             REEMBEDS.spec(),
+            ENTRY_VERSIONS.spec(),
         ];
         for table in tables {
             let mut orphans = vec![];

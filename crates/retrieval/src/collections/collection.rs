@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use docent_core::{Embedder, Index, Read, Result, Seq, Store, VectorStoreId};
+use docent_core::{ChunkSet, Embedder, Filter, Index, Read, Result, Seq, Store, VectorStoreId};
 
+use super::entries::FileAttributes;
 use super::{CollectionsOptions, VectorIndexKind};
 use crate::exact::{ExactIndex, VectorShape};
 use crate::follower::{Follower, Takes};
@@ -20,6 +21,7 @@ pub(crate) struct Collection {
     keyword_index: Arc<KeywordIndex>,
     vector_index: Option<Arc<ExactIndex>>,
     followers: Vec<Arc<Follower>>,
+    attributes: FileAttributes,
     /// What the vectors are made by, or why there are none. Searches embed by this and not by what
     /// the vector store's row says, which may be of another moment.
     embedder: Result<Arc<dyn Embedder>, String>,
@@ -57,6 +59,7 @@ impl Collection {
             keyword_index,
             vector_index: None,
             followers: vec![Arc::new(Follower::new(KEYWORD, index, id, Takes::Words)?)],
+            attributes: FileAttributes::default(),
             embedder,
         };
         collection.open_vectors()?;
@@ -74,6 +77,7 @@ impl Collection {
             keyword_index: Arc::clone(&self.keyword_index),
             vector_index: None,
             followers: self.followers.iter().filter(|it| it.name == KEYWORD).cloned().collect(),
+            attributes: FileAttributes::default(),
             embedder: Ok(embedder),
         };
         collection.open_vectors()?;
@@ -149,6 +153,11 @@ impl Collection {
 
     pub(crate) fn followers(&self) -> &[Arc<Follower>] {
         &self.followers
+    }
+
+    /// The chunks that `filter` lets through, as the snapshot `read` has them.
+    pub(crate) fn allowed(&self, read: &dyn Read, filter: &Filter) -> Result<ChunkSet> {
+        self.attributes.allowed(read, self.id, filter)
     }
 
     /// What the vectors are made by, or why there are none.

@@ -18,7 +18,7 @@ use crate::follower::Follower;
 use crate::fusion::{self, Candidate, List};
 use crate::language;
 use crate::overlap::Given;
-use crate::tables::{self, CHUNKS, FILES, STORE_FILES, within};
+use crate::tables::{self, CHUNKS, FILES};
 
 pub use trace::{CandidateTrace, ListPlace, StageTime, Trace};
 
@@ -218,7 +218,7 @@ impl Collections {
             let collection = self.collection(id)?;
             let allow = match &options.filter {
                 None => None,
-                Some(filter) => Some(allowed(&*read, id, filter)?),
+                Some(filter) => Some(collection.allowed(&*read, filter)?),
             };
             let by_vectors =
                 options.mode != SearchMode::Words && uses_vectors(&collection, query, trace);
@@ -331,12 +331,6 @@ pub(super) fn direction(embedding: &Embedding) -> Vec<f32> {
         sum.iter_mut().for_each(|value| *value /= length);
     }
     sum
-}
-
-fn allowed(read: &dyn Read, store: VectorStoreId, filter: &Filter) -> Result<ChunkSet> {
-    let files = STORE_FILES.all(read, &within(store))?;
-    let matching = files.into_iter().filter(|(_, file)| filter.matches(&file.attributes));
-    Ok(ChunkSet::from_ranges(matching.map(|(_, file)| file.chunks)))
 }
 
 fn note_missing_vectors(collection: &Collection, trace: &mut Trace) {

@@ -11,8 +11,8 @@ use super::attach::Attached;
 use super::entries::{StoreTotals, totals};
 use super::{AttachOptions, Collections};
 use crate::tables::{
-    BATCH_FILES, BATCHES, CHUNKS, JOBS, LOG, LOG_ENDS, REEMBEDS, STORE_FILES, TOTALS,
-    VECTOR_STORES, batch_prefix, vector_store, within,
+    BATCH_FILES, BATCHES, CHUNKS, ENTRY_VERSIONS, JOBS, LOG, LOG_ENDS, REEMBEDS, STORE_FILES,
+    TOTALS, VECTOR_STORES, batch_prefix, vector_store, within,
 };
 
 /// How long a search may leave a store's `last_active_at` behind, so that not each is a write.
@@ -222,6 +222,7 @@ impl Collections {
         LOG_ENDS.delete(&mut *write, &id)?;
         TOTALS.delete(&mut *write, &id)?;
         REEMBEDS.delete(&mut *write, &id)?;
+        ENTRY_VERSIONS.delete(&mut *write, &id)?;
         delete_batches(&mut *write, id)?;
         write.commit()?;
         self.queue.remove_store(id);

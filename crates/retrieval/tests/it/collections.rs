@@ -345,3 +345,32 @@ fn several_threads_share_the_work_and_others_search_meanwhile() {
     let files = collections.vector_store_files(store).unwrap();
     assert!(files.iter().all(|file| file.status == FileStatus::Completed));
 }
+
+#[test]
+fn a_filter_sees_every_change_of_attributes_at_once() {
+    let library = Library::new(Embeds::English);
+    let collections = library.open();
+    let store = collections.create_vector_store(None, Metadata::new()).unwrap().id;
+    let first = library.add(&collections, store, "a.txt", "The harbour report.");
+    library.process(&collections);
+    let year = |year: f64| [("year".to_owned(), AttributeValue::Number(year))].into();
+    let found = || {
+        let value = AttributeValue::Number(2024.0);
+        let filter = Filter::Compare { key: "year".into(), comparison: Comparison::Eq, value };
+        let options = SearchOptions { filter: Some(filter), ..SearchOptions::default() };
+        let found = collections.search(&[store], "harbour report", &options).unwrap();
+        found.hits.into_iter().map(|hit| hit.chunk.file).collect::<Vec<_>>()
+    };
+    assert_eq!(found(), []);
+    collections.update_attributes(store, first, year(2024.0)).unwrap();
+    assert_eq!(found(), [first]);
+    let second = library.upload(&collections, "b.txt", "The harbour report of another year.");
+    let options = AttachOptions { attributes: year(2024.0), ..AttachOptions::default() };
+    collections.attach(store, second, options).unwrap();
+    library.process(&collections);
+    assert_eq!(found().len(), 2);
+    collections.delete_file(first).unwrap();
+    assert_eq!(found(), [second]);
+    collections.update_attributes(store, second, year(2025.0)).unwrap();
+    assert_eq!(found(), []);
+}
