@@ -74,11 +74,14 @@ pub(crate) enum Command {
     Extract,
 }
 
-/// Add documents: PDF, Markdown, HTML, plain text, source code
+/// Add documents: PDF, office files, CSV, EPUB, HTML, Markdown, text, code
 ///
 /// Folders are searched for files; hidden files and files that a .gitignore names are left out. A
 /// file that has not changed since it was last added costs nothing. What could not be read is
 /// listed with the reason, and everything else is added.
+///
+/// Files are told by their content: PDF, DOCX, PPTX, XLSX, XLSB, XLS, ODS, CSV, TSV, JSON Lines,
+/// EPUB, HTML, Markdown, plain text, source code.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

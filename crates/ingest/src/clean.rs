@@ -10,6 +10,7 @@ mod join;
 mod map;
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::{Document, Flow, Line, LineKind};
 use fold::{Folding, fold};
@@ -25,6 +26,19 @@ pub struct Clean {
     pub map: TextMap,
     /// Its headings, in order.
     pub headings: Vec<Heading>,
+    /// Its tables, in order.
+    pub tables: Vec<Table>,
+    /// What its line ends meant in the document.
+    pub flow: Flow,
+}
+
+/// Where a table stands in a clean text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// The row that names the columns, without its line end.
+    pub header: Option<Range<usize>>,
+    /// The other rows, in order, each without its line end.
+    pub rows: Vec<Range<usize>>,
 }
 
 /// A heading.
@@ -42,11 +56,11 @@ pub struct Heading {
 pub fn clean(document: &Document) -> Clean {
     let furniture = match document.flow {
         Flow::Paragraphs => furniture::find(&document.pages),
-        Flow::Lines => HashSet::new(),
+        Flow::Lines | Flow::Source => HashSet::new(),
     };
     let vocabulary = match document.flow {
         Flow::Paragraphs => Vocabulary::of(&document.pages),
-        Flow::Lines => Vocabulary::default(),
+        Flow::Lines | Flow::Source => Vocabulary::default(),
     };
     let mut writer = Writer::new(document.flow, vocabulary);
     for (page_at, page) in document.pages.iter().enumerate() {
@@ -70,6 +84,7 @@ struct Writer {
     text: String,
     map: TextMap,
     headings: Vec<Heading>,
+    tables: Vec<Table>,
     page: u32,
     /// Where the current line begins in its page's raw text, whose lines end in one byte each.
     raw_line_start: usize,
@@ -89,6 +104,7 @@ impl Writer {
             text: String::new(),
             map: TextMap::default(),
             headings: Vec::new(),
+            tables: Vec::new(),
             page: 1,
             raw_line_start: 0,
             raw_end: (1, 0),
@@ -107,7 +123,7 @@ impl Writer {
     fn line(&mut self, line: &Line) {
         let folding = match (line.kind, self.flow) {
             (LineKind::Code, _) => Folding::Verbatim,
-            (_, Flow::Lines) => Folding::Line,
+            (_, Flow::Lines | Flow::Source) => Folding::Line,
             (_, Flow::Paragraphs) => Folding::Paragraph,
         };
         let folded = fold(&line.text, folding);
@@ -124,6 +140,7 @@ impl Writer {
             self.map.add(start + clean, self.page, (self.raw_line_start + raw) as u64);
         }
         self.text.push_str(&folded.text);
+        self.table_row(line, start..self.text.len());
         self.raw_end = (self.page, (self.raw_line_start + line.text.len()) as u64);
         self.before = Some(line.kind);
         self.is_first_of_page = false;
@@ -135,7 +152,7 @@ impl Writer {
         let Some(before) = self.before else { return };
         let (page, raw) = self.raw_end;
         self.map.add(self.text.len(), page, raw);
-        if self.flow == Flow::Lines {
+        if self.flow != Flow::Paragraphs {
             // Code keeps its blank lines; elsewhere one is as good as many.
             let most = if line.kind == LineKind::Code { 3 } else { 1 };
             let ends = 1 + self.blank_lines.min(most);
@@ -174,7 +191,7 @@ impl Writer {
 
     fn heading(&mut self, level: u8, text: &str, starts: bool) {
         let text = match self.flow {
-            Flow::Lines => text.trim().trim_matches('#').trim(),
+            Flow::Lines | Flow::Source => text.trim().trim_matches('#').trim(),
             Flow::Paragraphs => text.trim(),
         };
         let goes_on =
@@ -191,13 +208,37 @@ impl Writer {
         }
     }
 
+    /// Notes the line at `range` if it is a row of a table.
+    fn table_row(&mut self, line: &Line, range: Range<usize>) {
+        match line.kind {
+            LineKind::Header => {
+                self.tables.push(Table { header: Some(range), rows: Vec::new() });
+            }
+            LineKind::Row => {
+                let goes_on = !line.starts_paragraph
+                    && matches!(self.before, Some(LineKind::Header | LineKind::Row));
+                match self.tables.last_mut() {
+                    Some(table) if goes_on => table.rows.push(range),
+                    _ => self.tables.push(Table { header: None, rows: vec![range] }),
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn finish(mut self) -> Clean {
         let end =
             self.text.trim_end_matches(|c: char| c.is_whitespace() || c == join::SOFT_HYPHEN).len();
         self.text.truncate(end);
         self.map.truncate(end);
         self.headings.retain(|heading| heading.at < end);
-        Clean { text: self.text, map: self.map, headings: self.headings }
+        Clean {
+            text: self.text,
+            map: self.map,
+            headings: self.headings,
+            tables: self.tables,
+            flow: self.flow,
+        }
     }
 }
 

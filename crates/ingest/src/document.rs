@@ -25,6 +25,8 @@ pub enum Flow {
     Lines,
     /// A printer set it where the paper ended; lines are joined to paragraphs.
     Paragraphs,
+    /// The author set it, and what is indented belongs to what stands above it: source code.
+    Source,
 }
 
 /// A page, its lines in reading order.
@@ -52,7 +54,8 @@ pub struct Line {
     pub text: String,
     /// What it is.
     pub kind: LineKind,
-    /// Whether it begins a paragraph. [`Flow::Paragraphs`] joins the lines that do not.
+    /// Whether it begins a paragraph. [`Flow::Paragraphs`] joins the lines that do not; a
+    /// [row](LineKind::Row) that does begins a table of its own.
     pub starts_paragraph: bool,
     /// Where it is on its page, where the format knows.
     pub bounds: Option<Bounds>,
@@ -74,6 +77,10 @@ pub enum LineKind {
     Heading(u8),
     /// Code, which no folding may touch.
     Code,
+    /// The row that names the columns of a table. The table begins here.
+    Header,
+    /// A row of a table.
+    Row,
 }
 
 /// Where a line is on its page, in points from the top left corner, as it is read.
@@ -114,7 +121,13 @@ pub fn extractor(format: Format) -> Result<Box<dyn Extractor>, FileError> {
         Format::Html => Ok(Box::new(crate::html::HtmlExtractor)),
         Format::Markdown => Ok(Box::new(crate::markdown::MarkdownExtractor)),
         Format::Text => Ok(Box::new(crate::text::TextExtractor)),
-        Format::Source(_) => Ok(Box::new(crate::code::SourceExtractor)),
+        Format::Source(language) => Ok(Box::new(crate::code::SourceExtractor { language })),
+        Format::Csv => Ok(Box::new(crate::delimited::DelimitedExtractor)),
+        Format::JsonLines => Ok(Box::new(crate::json_lines::JsonLinesExtractor)),
+        Format::Workbook => Ok(Box::new(crate::workbook::WorkbookExtractor)),
+        Format::Docx => Ok(Box::new(crate::docx::DocxExtractor)),
+        Format::Pptx => Ok(Box::new(crate::pptx::PptxExtractor)),
+        Format::Epub => Ok(Box::new(crate::epub::EpubExtractor)),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a file is, by its content.
 //!
 //! Names lie: a PDF called `report.txt` is a PDF. Only between formats that are all plain text
-//! (prose, Markdown, source code) does the name break the tie.
+//! (prose, Markdown, source code, CSV) does the name break the tie.
 
 mod binary;
+mod container;
 mod language;
 
 use docent_core::FileError;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{invalid, unsupported};
 use binary::{binary_name, is_mostly_binary};
+use container::container;
 pub use language::Language;
 
 /// A format we read.
@@ -28,6 +30,18 @@ pub enum Format {
     Text,
     /// Source code.
     Source(Language),
+    /// Rows of cells between commas, semicolons, tabs or bars.
+    Csv,
+    /// A JSON record a line.
+    JsonLines,
+    /// A spreadsheet: XLSX, XLSM, XLSB, XLS or ODS.
+    Workbook,
+    /// A Word document (DOCX).
+    Docx,
+    /// A presentation (PPTX).
+    Pptx,
+    /// An EPUB book.
+    Epub,
 }
 
 /// How many bytes at the beginning of a file tell its format.
@@ -46,6 +60,9 @@ pub fn sniff(bytes: &[u8], filename: &str) -> Result<Format, FileError> {
     if is_pdf(bytes) {
         return Ok(Format::Pdf);
     }
+    if let Some(format) = container(bytes)? {
+        return Ok(format);
+    }
     if let Some(name) = binary_name(bytes) {
         return Err(unsupported(format!("{name}, which cannot be read yet")));
     }
@@ -53,7 +70,12 @@ pub fn sniff(bytes: &[u8], filename: &str) -> Result<Format, FileError> {
     if is_mostly_binary(head) {
         return Err(unsupported("binary data of an unknown format"));
     }
-    Ok(sniff_text(&String::from_utf8_lossy(head), filename))
+    let mut head = String::from_utf8_lossy(head).into_owned();
+    if bytes.len() > HEAD_BYTES {
+        // The last line is cut off.
+        head.truncate(head.rfind('\n').unwrap_or(head.len()));
+    }
+    Ok(sniff_text(&head, filename))
 }
 
 /// Readers accept a PDF header anywhere in the first kilobyte (ISO 32000-1, annex H, 3.4.1).
@@ -71,8 +93,12 @@ fn sniff_text(head: &str, filename: &str) -> Format {
         return Format::Source(language);
     }
     match suffix.as_str() {
+        "csv" | "tsv" | "tab" => Format::Csv,
+        "jsonl" | "ndjson" => Format::JsonLines,
         "md" | "markdown" | "mdown" | "mkd" | "mdx" => Format::Markdown,
         "htm" | "html" | "xhtml" if head.contains("</") => Format::Html,
+        _ if looks_like_json_lines(head) => Format::JsonLines,
+        _ if looks_like_columns(head) => Format::Csv,
         _ if looks_like_markdown(head) => Format::Markdown,
         _ => Format::Text,
     }
@@ -95,6 +121,22 @@ fn is_html(head: &str) -> bool {
 
 fn after<'a>(text: &'a str, end: &str) -> &'a str {
     text.find(end).map_or("", |at| text[at + end.len()..].trim_start())
+}
+
+/// Whether the first lines are JSON records, two at least.
+fn looks_like_json_lines(head: &str) -> bool {
+    let mut lines = head.lines().filter(|line| !line.trim().is_empty()).take(3);
+    let (first, second) = (lines.next(), lines.next());
+    let is_record = |line: Option<&str>| line.is_some_and(crate::json_lines::is_record);
+    is_record(first) && is_record(second) && lines.all(|line| is_record(Some(line)))
+}
+
+/// Whether the first lines are cut by the same number of tabs, two at least. Other delimiters occur
+/// in prose, so those are left to the name.
+fn looks_like_columns(head: &str) -> bool {
+    let lines = head.lines().take(20);
+    let tabs: Vec<usize> = lines.map(|line| line.matches('\t').count()).collect();
+    tabs.len() >= 4 && tabs[0] >= 2 && tabs.iter().all(|count| *count == tabs[0])
 }
 
 /// Whether at least two kinds of Markdown's marks occur, one of them a heading or a fence: a

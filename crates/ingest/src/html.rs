@@ -13,6 +13,7 @@ use html5ever::tokenizer::{
     BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
 
+use crate::table::{Grids, RowRole};
 use crate::text::{decode_labelled, one_page};
 use crate::{Document, Extractor, Limits, Line, LineKind};
 
@@ -23,13 +24,37 @@ pub(crate) struct HtmlExtractor;
 impl Extractor for HtmlExtractor {
     fn extract(&self, bytes: &[u8], limits: &Limits) -> Result<Document, FileError> {
         let (source, warnings) = decode_labelled(bytes, declared_encoding(bytes), limits)?;
-        let mut reader = read(&source, Boilerplate::Dropped);
+        let seen = Seen::of(&source, Syntax::Html);
+        Ok(one_page((!seen.title.is_empty()).then_some(seen.title), seen.lines, warnings))
+    }
+}
+
+/// What a reader sees of a page.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Empty if the page has none.
+    pub(crate) title: String,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// How the end of an empty element is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Syntax {
+    /// `<title/>` opens an element: the slash means nothing.
+    Html,
+    /// `<title/>` is a whole element, as in EPUB.
+    Xhtml,
+}
+
+impl Seen {
+    /// What a reader sees of `source`.
+    pub(crate) fn of(source: &str, syntax: Syntax) -> Self {
+        let mut reader = read(source, Boilerplate::Dropped, syntax);
         if reader.lines.is_empty() {
             // A page that never closes its navigation would be all boilerplate.
-            reader = read(&source, Boilerplate::Kept);
+            reader = read(source, Boilerplate::Kept, syntax);
         }
-        let title = squeeze(&reader.title);
-        Ok(one_page((!title.is_empty()).then_some(title), reader.lines, warnings))
+        Self { title: squeeze(&reader.title), lines: reader.lines }
     }
 }
 
@@ -47,8 +72,8 @@ enum Boilerplate {
     Kept,
 }
 
-fn read(source: &str, boilerplate: Boilerplate) -> Reader {
-    let reader = Reader { boilerplate, ..Reader::default() };
+fn read(source: &str, boilerplate: Boilerplate, syntax: Syntax) -> Reader {
+    let reader = Reader { boilerplate, syntax, ..Reader::default() };
     let tokenizer = Tokenizer::new(Sink(RefCell::new(reader)), TokenizerOpts::default());
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(source));
@@ -56,6 +81,9 @@ fn read(source: &str, boilerplate: Boilerplate) -> Reader {
     tokenizer.end();
     let mut reader = tokenizer.sink.0.into_inner();
     reader.end_line();
+    while !reader.tables.is_empty() {
+        reader.end_table();
+    }
     reader
 }
 
@@ -77,7 +105,9 @@ impl TokenSink for Sink {
 
 struct Reader {
     boilerplate: Boilerplate,
+    syntax: Syntax,
     lines: Vec<Line>,
+    tables: Grids,
     line: String,
     title: String,
     in_title: bool,
@@ -91,7 +121,9 @@ impl Default for Reader {
     fn default() -> Self {
         Self {
             boilerplate: Boilerplate::Dropped,
+            syntax: Syntax::Html,
             lines: Vec::new(),
+            tables: Grids::default(),
             line: String::new(),
             title: String::new(),
             in_title: false,
@@ -106,8 +138,14 @@ impl Reader {
     fn tag(&mut self, tag: &Tag) -> TokenSinkResult<()> {
         let name: &str = &tag.name;
         let opens = tag.kind == TagKind::StartTag;
+        if opens && tag.self_closing && self.syntax == Syntax::Xhtml {
+            if matches!(name, "br" | "hr" | "td" | "th") && self.dropped.is_none() {
+                self.shape(tag, opens);
+            }
+            return TokenSinkResult::Continue;
+        }
         if !self.is_dropped(name, opens) {
-            self.shape(name, opens);
+            self.shape(tag, opens);
         }
         match name {
             "script" if opens => TokenSinkResult::RawData(RawKind::ScriptData),
@@ -145,7 +183,8 @@ impl Reader {
         }
     }
 
-    fn shape(&mut self, name: &str, opens: bool) {
+    fn shape(&mut self, tag: &Tag, opens: bool) {
+        let name: &str = &tag.name;
         match name {
             "title" => self.in_title = opens && self.title.is_empty(),
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
@@ -157,13 +196,58 @@ impl Reader {
                 self.preformatted =
                     if opens { self.preformatted + 1 } else { self.preformatted.saturating_sub(1) };
             }
-            "td" | "th" if opens && !self.line.trim().is_empty() => self.line.push_str(" | "),
+            "table" if opens => {
+                self.end_line();
+                self.tables.begin();
+            }
+            "table" => self.end_table(),
+            "tr" => {
+                self.end_line();
+                if opens {
+                    self.tables.begin_row();
+                }
+            }
+            "td" | "th" => self.cell(tag, opens),
             "li" if opens => {
                 self.end_line();
                 self.line.push_str("- ");
             }
             _ if is_block(name) => self.end_line(),
             _ => {}
+        }
+    }
+
+    fn cell(&mut self, tag: &Tag, opens: bool) {
+        self.end_line();
+        if !opens {
+            return;
+        }
+        let is_name = &*tag.name == "th";
+        match (is_name, self.tables.is_at_first_cell()) {
+            (true, true) => self.tables.set_role(RowRole::Header),
+            (true, false) => {}
+            // A row that begins with a name and goes on with values is no header.
+            (false, _) => self.tables.set_role(RowRole::Unknown),
+        }
+        let number = |name: &str| {
+            let attribute = tag.attrs.iter().find(|attribute| &*attribute.name.local == name);
+            attribute.and_then(|attribute| attribute.value.trim().parse().ok()).unwrap_or(1)
+        };
+        self.tables.begin_cell();
+        self.tables.span(number("colspan"), number("rowspan"));
+    }
+
+    fn end_table(&mut self) {
+        self.end_line();
+        let lines = self.tables.end();
+        lines.into_iter().for_each(|line| self.put(line));
+    }
+
+    /// Puts a line into the cell we are in, or on the page.
+    fn put(&mut self, line: Line) {
+        match self.tables.cell() {
+            Some(cell) => cell.push(line),
+            None => self.lines.push(line),
         }
     }
 
@@ -199,7 +283,7 @@ impl Reader {
         };
         self.line.clear();
         if !text.is_empty() && text != "-" {
-            self.lines.push(Line::new(text, kind));
+            self.put(Line::new(text, kind));
         }
     }
 }
@@ -244,11 +328,9 @@ fn is_block(name: &str) -> bool {
             | "section"
             | "select"
             | "summary"
-            | "table"
             | "tbody"
             | "tfoot"
             | "thead"
-            | "tr"
             | "ul"
     )
 }
@@ -276,6 +358,29 @@ mod tests {
         assert_eq!(document.pages[0].lines[0].kind, LineKind::Heading(2));
         let expected = ["High water", "The moon pulls.", "- one", "- two", "1 | 2", "a", "  b"];
         assert_eq!(lines(source), expected);
+    }
+
+    #[test]
+    fn tables_are_rows_under_the_names_of_their_columns() {
+        let source = "<p>before<table><caption>Tides</caption><tr><th>port<th>high</tr>\
+            <tr><td><p>Oslo</p><td>1<br>m</tr><tr><td>Bergen<td><p>2</p><p>m</p></table>after\
+            <table><tr><td><h2>laid out</h2><p>a<td>b</table><table><tr><td>open<td>end";
+        let lines = extract(source).pages.remove(0).lines;
+        let found: Vec<(LineKind, &str)> =
+            lines.iter().map(|line| (line.kind, line.text.as_str())).collect();
+        let expected = [
+            (LineKind::Text, "before"),
+            (LineKind::Text, "Tides"),
+            (LineKind::Header, "port | high"),
+            (LineKind::Row, "Oslo | 1 m"),
+            (LineKind::Row, "Bergen | 2 m"),
+            (LineKind::Text, "after"),
+            (LineKind::Heading(2), "laid out"),
+            (LineKind::Text, "a"),
+            (LineKind::Text, "b"),
+            (LineKind::Header, "open | end"),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use docent_core::{Chunk, ChunkingStrategy, FileError, Warning};
 use tracing::{field, info_span};
 
+use crate::chunk::laid_out;
 use crate::document::{check_text_bytes, invalid, ours};
 use crate::limits::readable;
-use crate::{Clean, Format, Guard, Limits, chunk, clean, sniff};
+use crate::{Format, Guard, Limits, chunk, clean, sniff};
 
 /// Turns files into chunks. Cheap to clone, usable from several threads at once.
 #[derive(Clone, Debug)]
@@ -29,7 +30,8 @@ pub struct Prepared {
     pub pages: u32,
     /// What was left out or is doubtful.
     pub warnings: Vec<Warning>,
-    /// The whole clean text; [`Chunk::start`] is an offset into it.
+    /// The whole clean text; [`Chunk::start`] is an offset into it. The names of a table's columns
+    /// stand in it as often as chunks begin with them.
     pub text: String,
     /// The passages, in order; at least one.
     pub chunks: Vec<Chunk>,
@@ -101,7 +103,7 @@ impl Ingestor {
         }
         let chunks = chunk(&clean, chunking);
         let pages = document.pages.last().map_or(1, |page| page.number);
-        let Clean { text, .. } = clean;
+        let text = if clean.tables.is_empty() { clean.text } else { laid_out(&chunks) };
         Ok(Prepared {
             format,
             title: document.title,

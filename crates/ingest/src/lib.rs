@@ -28,14 +28,23 @@ mod ingestor;
 mod limits;
 
 mod document;
+mod draft;
 mod format;
+mod package;
+mod table;
 
 mod code;
+mod delimited;
+mod docx;
+mod epub;
 mod html;
+mod json_lines;
 mod markdown;
 #[cfg(feature = "pdf")]
 pub mod pdf;
+mod pptx;
 mod text;
+mod workbook;
 
 mod guard;
 
@@ -43,7 +52,7 @@ mod chunk;
 mod clean;
 
 pub use chunk::chunk;
-pub use clean::{Clean, Heading, Origin, TextMap, clean};
+pub use clean::{Clean, Heading, Origin, Table, TextMap, clean};
 pub use document::{Bounds, Document, Extractor, Flow, Line, LineKind, Page, extractor};
 pub use format::{Format, Language, sniff};
 pub use guard::{Guard, ProcessGuard, ThreadGuard, serve_extraction};

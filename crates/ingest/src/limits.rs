@@ -25,6 +25,9 @@ pub struct Limits {
     /// Length of the file. Protects our own memory, where the file is held whole, and the pipe to
     /// the extracting process.
     pub file_bytes: u64,
+    /// Length of what an archive's members unpack to, of those that are read. Protects against a few
+    /// kilobytes that unfold to gigabytes, also where memory is not limited.
+    pub unpacked_bytes: u64,
     /// Pages of one document. Protects against generated page trees, each page of which costs a
     /// warning and a layout.
     pub pages: u32,
@@ -43,6 +46,7 @@ impl Default for Limits {
             wall: Duration::from_secs(60),
             memory_bytes: 1 << 30,
             file_bytes: 512 << 20,
+            unpacked_bytes: 256 << 20,
             pages: 20_000,
             text_bytes: 32 << 20,
             page_glyphs: 1 << 20,

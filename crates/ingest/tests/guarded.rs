@@ -3,6 +3,8 @@
 //!
 //! This test has a `main` of its own because it is also the program the guard starts.
 
+#[path = "formats/broken.rs"]
+mod broken;
 #[path = "guarded/handmade.rs"]
 mod handmade;
 #[path = "guarded/hostile.rs"]
@@ -104,7 +106,12 @@ fn a_dead_child_is_replaced_and_its_file_has_a_reason() {
 
 fn hostile_files_end_in_time_with_a_reason() {
     let guard = process_guard();
-    for (name, bytes) in hostile::files() {
+    let office = |name: &str| {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/office");
+        fs_err::read(folder.join(name)).expect("the fixtures are whole")
+    };
+    let broken = broken::files(&office).into_iter().map(|(what, _, bytes)| (what, bytes));
+    for (name, bytes) in hostile::files().into_iter().chain(broken) {
         let begun = Instant::now();
         let result = prepare(&guard, bytes, limits());
         let took = begun.elapsed();

@@ -56,7 +56,112 @@ fn a_megabyte_of_one_letter_or_of_spaces_is_cut_in_linear_time() {
     }
 }
 
+/// Chunks of lines that begin with `#` (the names of a table's columns), `|` (a row) or neither.
+fn of_lines(lines: &[String], size: u32, overlap: u32) -> (Clean, Vec<Chunk>) {
+    let lines = lines.iter().map(|line| match line.as_bytes().first() {
+        Some(b'#') => Line::new(line, LineKind::Header),
+        Some(b'|') => Line { starts_paragraph: false, ..Line::new(line, LineKind::Row) },
+        _ => Line::new(line, LineKind::Text),
+    });
+    let page = Page { number: 1, lines: lines.collect(), quality: 1.0 };
+    let document = Document { title: None, pages: vec![page], flow: Flow::Lines, warnings: vec![] };
+    let clean = clean(&document);
+    let chunks = chunk(&clean, ChunkingStrategy::new(size, overlap).unwrap());
+    (clean, chunks)
+}
+
+fn numbered_rows(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|n| format!("| station {n} | {} | north", n * 37))
+}
+
+#[test]
+fn every_chunk_of_a_table_begins_with_the_names_of_its_columns() {
+    let mut lines = vec!["All stations:".to_owned(), "# name | depth | side".to_owned()];
+    lines.extend(numbered_rows(200));
+    lines.push("That was all.".to_owned());
+    let (clean, chunks) = of_lines(&lines, 100, 50);
+    assert!(chunks.len() > 10);
+    assert!(chunks[0].text.starts_with("All stations:\n# name | depth | side\n| station 0 |"));
+    for chunk in &chunks[1..] {
+        assert!(chunk.text.starts_with("# name | depth | side\n| station"), "{}", chunk.text);
+    }
+    // Each row is whole and in one chunk only.
+    let rows: Vec<&str> = chunks
+        .iter()
+        .flat_map(|chunk| chunk.text.lines().filter(|line| line.starts_with('|')))
+        .collect();
+    assert_eq!(rows, numbered_rows(200).collect::<Vec<_>>());
+    assert!(chunks.last().unwrap().text.ends_with("north\nThat was all."));
+    assert_eq!(clean.tables.len(), 1);
+}
+
+#[test]
+fn a_row_that_no_chunk_can_hold_is_cut_and_each_part_says_the_names() {
+    let long = format!("| {}", vec!["word"; 600].join(" "));
+    let lines = ["# name | depth".to_owned(), "| a | 1".to_owned(), long, "| b | 2".to_owned()];
+    let (_, chunks) = of_lines(&lines, 200, 100);
+    assert!(chunks.iter().all(|chunk| chunk.text.starts_with("# name | depth\n")));
+    let words: usize = chunks.iter().map(|chunk| chunk.text.matches("word").count()).sum();
+    assert_eq!(words, 600);
+    // Names that would fill the chunk are said once.
+    let names = format!("# {}", vec!["column"; 120].join(" | "));
+    let (_, chunks) = of_lines(&[vec![names], numbered_rows(60).collect()].concat(), 200, 0);
+    assert!(chunks.len() > 3 && !chunks[2].text.contains("column"));
+}
+
+#[test]
+fn small_tables_and_the_prose_around_them_share_a_chunk() {
+    let lines = ["one", "# a | b", "| 1 | 2", "two", "# c | d", "| 3 | 4", "three"];
+    let (clean, chunks) = of_lines(&lines.map(str::to_owned), 100, 50);
+    assert_eq!(chunks.len(), 1);
+    assert_eq!(chunks[0].text, clean.text);
+}
+
+#[test]
+fn source_code_is_cut_between_functions() {
+    let function = |n: usize| format!("def f{n}(x):\n    y = x + {n}\n\n    return y * {n}\n\n\n");
+    let source: String = (0..40).map(function).collect();
+    let lines = source.lines().map(|line| Line::new(line, LineKind::Code)).collect();
+    let page = Page { number: 1, lines, quality: 1.0 };
+    let document =
+        Document { title: None, pages: vec![page], flow: Flow::Source, warnings: vec![] };
+    let clean = clean(&document);
+    let chunks = chunk(&clean, ChunkingStrategy::new(100, 50).unwrap());
+    assert!(chunks.len() > 3);
+    for chunk in &chunks {
+        assert!(chunk.text.starts_with("def f"), "{}", chunk.text);
+        assert!(chunk.tokens <= 100);
+    }
+    assert_eq!(laid_out(&chunks), clean.text);
+}
+
 proptest! {
+    #[test]
+    fn tables_keep_the_bounds_of_chunks(
+        lines in prop::collection::vec("[#|]?[a-z0-9 |中\u{301}]{0,60}|[#|] [a-z ]{200,900}", 0..60),
+        size in 100u32..300,
+        overlap_share in 0u32..=50,
+    ) {
+        let (clean, chunks) = of_lines(&lines, size, size * overlap_share / 100);
+        prop_assert_eq!(chunks.is_empty(), clean.text.is_empty());
+        for chunk in &chunks {
+            prop_assert_eq!(chunk.tokens as usize, o200k_base().count(chunk.text.as_str()));
+            prop_assert!(chunk.tokens <= size, "{} tokens in a chunk of {size}", chunk.tokens);
+        }
+        // Without the names that are said again, the chunks hold the text, every byte of it.
+        let laid_out = laid_out(&chunks);
+        let mut rest = laid_out.as_str();
+        for line in clean.text.split_inclusive('\n') {
+            while !rest.starts_with(line) {
+                let end = rest.find('\n').expect("a line that is no repeated name is missing");
+                prop_assert!(rest.starts_with('#'), "{rest:?} should begin with {line:?}");
+                rest = &rest[end + 1..];
+            }
+            rest = &rest[line.len()..];
+        }
+        prop_assert_eq!(rest, "");
+    }
+
     #[test]
     fn chunks_cover_the_text_and_overlap_as_promised(
         words in prop::collection::vec("[a-zA-Z0-9 '.,äöü中文🦀\u{301}\u{200d}\n]{1,20}|\\PC{1,6}|\u{c}", 0..400),

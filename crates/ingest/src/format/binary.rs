@@ -15,7 +15,6 @@ const SIGNATURES: &[(&[u8], &str)] = &[
     (b"\xca\xfe\xba\xbe", "a Mach-O executable or Java class"),
     (b"\xcf\xfa\xed\xfe", "a Mach-O executable"),
     (b"\0asm", "a WebAssembly module"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Microsoft Office document (OLE)"),
     (b"{\\rtf", "an RTF document"),
     (b"%!PS", "a PostScript document"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -40,9 +39,6 @@ const SIGNATURES: &[(&[u8], &str)] = &[
 
 /// What a file of a known binary format is, in words.
 pub(crate) fn binary_name(bytes: &[u8]) -> Option<&'static str> {
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
-        return Some(zip_name(bytes));
-    }
     if bytes.starts_with(b"RIFF") {
         return Some(match bytes.get(8..12) {
             Some(b"WEBP") => "a WebP image",
@@ -58,22 +54,6 @@ pub(crate) fn binary_name(bytes: &[u8]) -> Option<&'static str> {
     }
     let signature = SIGNATURES.iter().find(|(signature, _)| bytes.starts_with(signature));
     signature.map(|(_, name)| *name)
-}
-
-/// Office formats are ZIP archives; the names of their members tell them apart.
-fn zip_name(bytes: &[u8]) -> &'static str {
-    let head = &bytes[..bytes.len().min(8 << 10)];
-    let has = |name: &[u8]| head.windows(name.len()).any(|window| window == name);
-    match () {
-        () if has(b"word/") => "a Word document (DOCX)",
-        () if has(b"xl/") => "an Excel workbook (XLSX)",
-        () if has(b"ppt/") => "a PowerPoint presentation (PPTX)",
-        () if has(b"application/epub+zip") => "an EPUB book",
-        () if has(b"opendocument.text") => "an OpenDocument text (ODT)",
-        () if has(b"opendocument") => "an OpenDocument file",
-        () if has(b"META-INF/MANIFEST.MF") => "a Java archive",
-        () => "a ZIP archive",
-    }
 }
 
 /// Whether control characters are more than a twentieth of `head`, and not because it is UTF-16.

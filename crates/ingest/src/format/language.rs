@@ -42,7 +42,7 @@ languages! {
     Haskell "Haskell": "hs";
     Java "Java": "java";
     JavaScript "JavaScript": "js" "mjs" "cjs" "jsx";
-    Json "JSON": "json" "jsonl";
+    Json "JSON": "json";
     Julia "Julia": "jl";
     Kotlin "Kotlin": "kt" "kts";
     Lua "Lua": "lua";

@@ -20,6 +20,14 @@ fn the_content_decides_and_the_name_breaks_ties() {
         (b"\xff\xfeh\0i\0", "x.txt", Format::Text),
         (b"h\0i\0 \0y\0o\0u\0", "x.txt", Format::Text),
         (b"caf\xe9", "x.txt", Format::Text),
+        (b"PK\x03\x04....[Content_Types].xml....word/document.xml", "x.zip", Format::Docx),
+        (b"PK\x03\x04....[Content_Types].xml....ppt/slides", "x", Format::Pptx),
+        (b"PK\x03\x04....[Content_Types].xml....xl/workbook.xml", "x.docx", Format::Workbook),
+        (b"PK\x03\x04....mimetypeapplication/epub+zip", "x", Format::Epub),
+        (b"a,b\n1,2\n", "x.CSV", Format::Csv),
+        (b"a,b\n1,2\n", "x.txt", Format::Text),
+        (b"{\"a\":1}\n{\"a\":2}\n", "x", Format::JsonLines),
+        (b"{\"a\":1}\n{\"a\":2}\n", "x.json", Format::Source(Language::Json)),
     ];
     for (bytes, name, expected) in cases {
         assert_eq!(sniff(bytes, name).as_ref(), Ok(expected), "{name}");
@@ -28,14 +36,12 @@ fn the_content_decides_and_the_name_breaks_ties() {
 
 #[test]
 fn what_we_cannot_read_is_named() {
-    let mut docx = b"PK\x03\x04".to_vec();
-    docx.extend_from_slice(b"....[Content_Types].xml....word/document.xml");
     let noise: Vec<u8> =
         (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let cases: &[(&[u8], &str)] = &[
         (b"\x89PNG\r\n\x1a\n....", "PNG"),
         (b"PK\x03\x04....", "ZIP"),
-        (&docx, "DOCX"),
+        (b"PK\x03\x04....mimetypeapplication/vnd.oasis.opendocument.text", "ODT"),
         (b"\x7fELF\x02\x01", "ELF"),
         (&noise, "binary data"),
         (&[0; 512], "binary data"),
