@@ -148,18 +148,23 @@ proptest! {
             prop_assert_eq!(chunk.tokens as usize, o200k_base().count(chunk.text.as_str()));
             prop_assert!(chunk.tokens <= size, "{} tokens in a chunk of {size}", chunk.tokens);
         }
-        // Without the names that are said again, the chunks hold the text, every byte of it.
-        let laid_out = laid_out(&chunks);
-        let mut rest = laid_out.as_str();
-        for line in clean.text.split_inclusive('\n') {
-            while !rest.starts_with(line) {
-                let end = rest.find('\n').expect("a line that is no repeated name is missing");
-                prop_assert!(rest.starts_with('#'), "{rest:?} should begin with {line:?}");
-                rest = &rest[end + 1..];
-            }
-            rest = &rest[line.len()..];
+        // The pieces cover the text; names are said again only where nothing is shared.
+        let pieces = pieces(&clean, ChunkingStrategy::new(size, size * overlap_share / 100).unwrap());
+        let mut covered = 0;
+        for piece in &pieces {
+            prop_assert!(piece.range.start <= covered && piece.range.end > covered);
+            prop_assert!(piece.header.is_none() || piece.range.start == covered);
+            covered = piece.range.end;
         }
-        prop_assert_eq!(rest, "");
+        prop_assert_eq!(covered, clean.text.len());
+        let names = |piece: &Piece| piece.header.as_ref().map_or(0, |names| names.len() + 1);
+        let repeated: usize = pieces.iter().map(names).sum();
+        prop_assert_eq!(laid_out(&chunks).len(), clean.text.len() + repeated);
+        for row in clean.tables.iter().flat_map(|table| &table.rows) {
+            let fits = o200k_base().count(&clean.text[row.clone()]) < size as usize;
+            let is_whole = |piece: &Piece| piece.range.start <= row.start && row.end <= piece.range.end;
+            prop_assert!(!fits || pieces.iter().any(is_whole), "a row is cut");
+        }
     }
 
     #[test]
