@@ -38,7 +38,7 @@ fn list(setup: &Setup) -> Result<Outcome> {
         table.push([
             Cell::new(&manifest.name),
             Cell::new(manifest.kind.to_string()),
-            Cell::new(HumanBytes(size(manifest)).to_string()),
+            Cell::new(size(manifest).map_or("?".to_owned(), |size| HumanBytes(size).to_string())),
             Cell::new(languages(manifest)),
             Cell::new(&manifest.license),
             if here { Cell::new("yes").styled(GOOD) } else { Cell::new("no") },
@@ -71,18 +71,25 @@ fn list_json(catalog: &Catalog) -> Result<Outcome> {
 struct Row<'a> {
     name: &'a str,
     kind: String,
-    bytes: u64,
+    /// None while a file is not pinned.
+    bytes: Option<u64>,
     languages: &'a [String],
     license: &'a str,
     here: bool,
 }
 
-fn size(manifest: &Manifest) -> u64 {
-    manifest.files.iter().map(|file| file.bytes).sum()
+/// How many bytes it has, if the manifest knows all of its files.
+pub(crate) fn size(manifest: &Manifest) -> Option<u64> {
+    let known = manifest.unpinned_files.is_empty();
+    known.then(|| manifest.files.iter().map(|file| file.bytes).sum())
 }
 
 fn languages(manifest: &Manifest) -> String {
-    if manifest.languages.is_empty() { "any".to_owned() } else { manifest.languages.join(", ") }
+    match &manifest.languages[..] {
+        [] => "any".to_owned(),
+        few if few.len() <= 4 => few.join(", "),
+        many => format!("{} languages", many.len()),
+    }
 }
 
 fn pull_all(names: &[String], setup: &Setup) -> Result<Outcome> {

@@ -6,6 +6,7 @@ use indicatif::{HumanBytes, ProgressBar};
 
 use crate::console::{Console, Unit};
 use crate::interrupt;
+use crate::models::size;
 use crate::setup::{Network, Setup};
 
 /// The files of the model called `name`, fetched if they are not here.
@@ -22,10 +23,9 @@ pub(crate) fn pull(name: &str, setup: &Setup) -> Result<ModelFiles> {
             place.display()
         );
     }
-    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
     setup.console.note(format_args!(
-        "fetching {name} ({}), once, to {}; looking at {}",
-        HumanBytes(bytes),
+        "fetching {name}{}, once, to {}; looking at {}",
+        size(manifest).map_or(String::new(), |bytes| format!(" ({})", HumanBytes(bytes))),
         place.display(),
         sources(manifest)
     ));

@@ -89,7 +89,7 @@ impl Setup {
         };
         Ok(Self {
             console,
-            catalog: Catalog::builtin(),
+            catalog: Catalog::builtin().with_own_manifests()?,
             network: network(global),
             library,
             embedder,

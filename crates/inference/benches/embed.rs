@@ -4,8 +4,10 @@
 //! a machine is never twice the same.
 //!
 //! ```text
-//! embed --model-dir DIRECTORY --texts FILE.json [--window TOKENS]
+//! embed --model-dir DIRECTORY --texts FILE.json [--window TOKENS] [--role query]
 //! ```
+//!
+//! The directory is called as the model is.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -14,17 +16,17 @@ use std::time::Instant;
 use docent_core::{Embedder, InputRole};
 use docent_inference::{BertEmbedder, BertOptions, Catalog};
 
-const MODEL: &str = "all-MiniLM-L6-v2";
-
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (mut model_dir, mut texts, mut options) = (None, None, BertOptions::default());
+    let mut role = InputRole::Passage;
     while let Some(name) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{name} needs a value"));
         match &*name {
             "--model-dir" => model_dir = Some(PathBuf::from(value()?)),
             "--texts" => texts = Some(value()?),
             "--window" => options.window_tokens = Some(value()?.parse()?),
+            "--role" if value()? == "query" => role = InputRole::Query,
             _ => {}
         }
     }
@@ -35,24 +37,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let texts: Vec<String> = serde_json::from_slice(&fs_err::read(texts)?)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let mut catalog = Catalog::builtin();
-    if let Some(cache) =
-        model_dir.as_deref().and_then(|dir| dir.canonicalize().ok()?.parent().map(PathBuf::from))
-    {
-        catalog = catalog.with_cache_dir(cache);
-    }
-    let files =
-        catalog.locate(MODEL).ok_or("the model directory must be called all-MiniLM-L6-v2")?;
+    let model_dir: PathBuf = model_dir.ok_or("--model-dir is missing")?.canonicalize()?;
+    let (Some(cache), Some(name)) = (model_dir.parent(), model_dir.file_name()) else {
+        return Err("--model-dir is no directory of a model".into());
+    };
+    let catalog = Catalog::builtin().with_cache_dir(cache);
+    let files = catalog.locate(&name.to_string_lossy()).ok_or("it has not the model's files")?;
     let embedder = BertEmbedder::load_with(&files, &options)?;
-    embedder.embed(&texts[..texts.len().min(4)], InputRole::Passage)?;
+    embedder.embed(&texts[..texts.len().min(4)], role)?;
     let (begun, cpu_begun) = (Instant::now(), cpu_seconds());
-    let vectors = embedder.embed(&texts, InputRole::Passage)?;
+    let vectors = embedder.embed(&texts, role)?;
     let seconds = begun.elapsed().as_secs_f64();
     let cpu_seconds = cpu_seconds().zip(cpu_begun).map(|(now, then)| now - then);
     let report = serde_json::json!({
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
-        "tokens": embedder.count_tokens(&texts, InputRole::Passage)?.iter().sum::<usize>(),
+        "tokens": embedder.count_tokens(&texts, role)?.iter().sum::<usize>(),
         "vectors": vectors.iter().map(|vector| vector.first()).collect::<Vec<_>>(),
         "rss_mb": memory_mb("VmRSS:"),
         "peak_rss_mb": memory_mb("VmHWM:"),

@@ -13,6 +13,7 @@
 
 mod aligned;
 mod attention;
+mod head;
 mod math;
 mod matmul;
 mod weights;
@@ -24,9 +25,11 @@ use serde::Deserialize;
 
 use self::aligned::AlignedBuffer;
 use self::attention::AttentionScratch;
+pub(crate) use self::head::Head;
 use self::matmul::{Linear, ROW_MULTIPLE, Rows};
-pub(crate) use self::weights::load;
+pub(crate) use self::weights::{load, load_with_head};
 use self::words::Words;
+use crate::network::{Network, Window};
 
 /// The network's sizes, as in Hugging Face's `config.json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -157,6 +160,9 @@ pub(crate) struct Bert {
     words: Words,
     /// One row a position; the embedding of token type 0 is added already.
     positions: Vec<f32>,
+    /// What to add where the second of two texts stands: type 1 less type 0. Empty for networks
+    /// that know one type.
+    second_type: Vec<f32>,
     embedding_norm: LayerNorm,
     layers: Vec<Layer>,
 }
@@ -178,40 +184,45 @@ pub(crate) struct Scratch {
     attention: AttentionScratch,
 }
 
-impl Bert {
-    pub(crate) fn config(&self) -> &BertConfig {
-        &self.config
+impl Scratch {
+    /// Keeps rows that were made elsewhere.
+    pub(crate) fn keep(&mut self, rows: &[f32]) -> &[f32] {
+        self.hidden.resize(rows.len());
+        self.hidden.copy_from_slice(rows);
+        &self.hidden
+    }
+}
+
+impl Network for Bert {
+    fn dims(&self) -> usize {
+        self.config.hidden_size
     }
 
-    /// The last layer's token vectors, row-major, window after window. Each window is token ids,
-    /// special tokens included, at most `max_position_embeddings` of them.
-    ///
-    /// # Errors
-    /// [`Invalid`](docent_core::ErrorKind::Invalid) for a token or a position the model does not
-    /// have.
-    pub(crate) fn forward<'s>(
-        &self,
-        windows: &[&[u32]],
-        scratch: &'s mut Scratch,
-    ) -> Result<&'s [f32]> {
+    fn max_window(&self) -> usize {
+        self.config.max_position_embeddings
+    }
+
+    fn forward<'s>(&self, windows: &[Window<'_>], scratch: &'s mut Scratch) -> Result<&'s [f32]> {
         for window in windows {
-            self.check(window)?;
+            self.check(window.ids)?;
         }
-        let tokens = windows.concat();
+        let tokens: Vec<u32> = windows.iter().flat_map(|window| window.ids).copied().collect();
         let dims = self.config.hidden_size;
         // Tiles of rows are always whole; the rows beyond the last are computed and ignored.
         scratch.hidden.resize(tokens.len().next_multiple_of(ROW_MULTIPLE) * dims);
         self.words.read(&tokens, dims, &mut scratch.hidden)?;
-        let tokens = tokens.len();
-        self.arch.dispatch(Forward { bert: self, windows, tokens, scratch });
-        Ok(&scratch.hidden[..tokens * self.config.hidden_size])
+        self.arch.dispatch(Forward { bert: self, windows, tokens: tokens.len(), scratch });
+        Ok(&scratch.hidden[..tokens.len() * dims])
     }
+}
 
-    /// The mean over `query`'s rows of the greatest product with a row of `passage`.
-    pub(crate) fn max_sim(&self, query: &[f32], passage: &[f32]) -> f32 {
-        self.arch.dispatch(MaxSim { query, passage, dims: self.config.hidden_size })
-    }
+/// The mean over `query`'s rows of `dims` numbers of the greatest product with a row of
+/// `passage`; 0 if either has no rows.
+pub(crate) fn max_sim(query: &[f32], passage: &[f32], dims: usize) -> f32 {
+    Arch::new().dispatch(MaxSim { query, passage, dims })
+}
 
+impl Bert {
     fn check(&self, window: &[u32]) -> Result<()> {
         if window.is_empty() || window.len() > self.config.max_position_embeddings {
             return Err(Error::invalid(format!(
@@ -233,7 +244,7 @@ impl Bert {
 /// One batch, for whatever vector unit this machine has.
 struct Forward<'a> {
     bert: &'a Bert,
-    windows: &'a [&'a [u32]],
+    windows: &'a [Window<'a>],
     tokens: usize,
     scratch: &'a mut Scratch,
 }
@@ -283,13 +294,18 @@ impl WithSimd for MaxSim<'_> {
 impl Bert {
     /// `hidden` has the words' vectors already.
     #[inline(always)]
-    fn embed<S: Simd>(&self, simd: S, windows: &[&[u32]], hidden: &mut [f32]) {
+    fn embed<S: Simd>(&self, simd: S, windows: &[Window<'_>], hidden: &mut [f32]) {
         let dims = self.config.hidden_size;
-        let positions = windows.iter().flat_map(|window| 0..window.len());
-        for (position, row) in positions.zip(hidden.chunks_exact_mut(dims)) {
+        let places = windows.iter().flat_map(|window| {
+            (0..window.ids.len()).map(|position| (position, position >= window.second))
+        });
+        for ((position, second), row) in places.zip(hidden.chunks_exact_mut(dims)) {
             let position = &self.positions[position * dims..][..dims];
             for (sum, position) in row.iter_mut().zip(position) {
                 *sum += position;
+            }
+            if second {
+                row.iter_mut().zip(&self.second_type).for_each(|(sum, value)| *sum += value);
             }
             let norm = &self.embedding_norm;
             math::layer_norm(simd, row, &norm.weight, &norm.bias, self.config.layer_norm_eps);
@@ -303,7 +319,7 @@ impl Layer {
         &self,
         simd: S,
         config: &BertConfig,
-        windows: &[&[u32]],
+        windows: &[Window<'_>],
         rows: usize,
         scratch: &mut Scratch,
     ) {
@@ -315,7 +331,7 @@ impl Layer {
             attention::Heads { count: config.num_attention_heads, dims: config.head_dims() };
         let mut start = 0;
         for window in windows {
-            let span = start..start + window.len();
+            let span = start..start + window.ids.len();
             heads.attend(
                 simd,
                 &qkv[span.start * 3 * dims..span.end * 3 * dims],

@@ -2,8 +2,10 @@
 //!
 //! A file is used only if its SHA-256 is the manifest's. Hashing 90 MB takes a tenth of a second,
 //! so a hash once checked is remembered with the file's length and time of change
-//! ([`stamps`]); [`Catalog::verify`] trusts nothing remembered.
+//! ([`stamps`]); [`Catalog::verify`] trusts nothing remembered. Where the manifest has no hash, the
+//! first file seen sets it ([`pins`]).
 
+mod pins;
 mod place;
 mod stamps;
 
@@ -15,22 +17,46 @@ use std::sync::Arc;
 use docent_core::{Error, Result};
 use fs_err as fs;
 
+use self::pins::Pins;
 pub use self::place::default_cache_dir;
 use self::stamps::Stamps;
 pub(crate) use self::stamps::hash_file;
-use crate::fetch::{self, Network, PullProgress};
+use crate::fetch::{self, Network, PullProgress, Wanted};
 use crate::manifest::{FileRole, Manifest, ModelFile, Source};
 
 /// The manifests compiled in; a test reads each of them.
-const BUILTIN: [(&str, &str); 3] = [
+const BUILTIN: [(&str, &str); 11] = [
+    ("models/Qwen3-Embedding-0.6B.toml", include_str!("../../../models/Qwen3-Embedding-0.6B.toml")),
+    (
+        "models/SmolLM2-135M-Instruct.toml",
+        include_str!("../../../models/SmolLM2-135M-Instruct.toml"),
+    ),
     ("models/all-MiniLM-L6-v2.toml", include_str!("../../../models/all-MiniLM-L6-v2.toml")),
+    ("models/bge-reranker-v2-m3.toml", include_str!("../../../models/bge-reranker-v2-m3.toml")),
+    ("models/bge-small-en-v1.5.toml", include_str!("../../../models/bge-small-en-v1.5.toml")),
+    (
+        "models/granite-embedding-small-english-r2.toml",
+        include_str!("../../../models/granite-embedding-small-english-r2.toml"),
+    ),
+    (
+        "models/ms-marco-MiniLM-L6-v2.toml",
+        include_str!("../../../models/ms-marco-MiniLM-L6-v2.toml"),
+    ),
+    (
+        "models/multilingual-e5-small.toml",
+        include_str!("../../../models/multilingual-e5-small.toml"),
+    ),
     (
         "models/multilingual-e5-small-q4.toml",
         include_str!("../../../models/multilingual-e5-small-q4.toml"),
     ),
     (
-        "models/SmolLM2-135M-Instruct.toml",
-        include_str!("../../../models/SmolLM2-135M-Instruct.toml"),
+        "models/nomic-embed-text-v1.5.toml",
+        include_str!("../../../models/nomic-embed-text-v1.5.toml"),
+    ),
+    (
+        "models/snowflake-arctic-embed-s.toml",
+        include_str!("../../../models/snowflake-arctic-embed-s.toml"),
     ),
 ];
 
@@ -70,6 +96,16 @@ impl Catalog {
         Ok(self)
     }
 
+    /// Also the models that `*.toml` files beside the kept ones describe: those a user has put
+    /// there.
+    ///
+    /// # Errors
+    /// [`Invalid`](docent_core::ErrorKind::Invalid) names the file that is no manifest.
+    pub fn with_own_manifests(self) -> Result<Self> {
+        let dir = self.cache.clone();
+        if dir.is_dir() { self.with_dir(dir) } else { Ok(self) }
+    }
+
     /// The same models, kept in `dir` instead of [`default_cache_dir`].
     #[must_use]
     pub fn with_cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
@@ -102,10 +138,10 @@ impl Catalog {
     /// says. Looks in the cache, in directories the manifest names, and in the Hugging Face cache;
     /// opens no socket.
     pub fn locate(&self, name: &str) -> Option<ModelFiles> {
-        let manifest = self.manifests.get(name)?;
+        let manifest = &self.pinned(self.manifests.get(name)?)?;
         let mut stamps = Stamps::open(&self.model_dir(manifest));
         let found = manifest.files.iter().map(|file| {
-            let path = self.candidates(manifest, file).into_iter().find(|path| {
+            let path = self.candidates(manifest, &file.name).into_iter().find(|path| {
                 stamps.check(path, file).unwrap_or_else(|error| {
                     tracing::warn!(model = name, %error, "a model file is not used");
                     false
@@ -155,11 +191,15 @@ impl Catalog {
     /// [`NotFound`](docent_core::ErrorKind::NotFound) if a file is not on this machine,
     /// [`Corrupt`](docent_core::ErrorKind::Corrupt) if it is not what the manifest says.
     pub fn verify(&self, name: &str) -> Result<ModelFiles> {
-        let manifest = self.get(name)?;
+        let manifest = &self.pinned(self.get(name)?).ok_or_else(|| {
+            Error::not_found(format!(
+                "not all files of {name} are here; run \"docent models pull {name}\""
+            ))
+        })?;
         let mut paths = BTreeMap::new();
         let mut stamps = Stamps::open(&self.model_dir(manifest));
         for file in &manifest.files {
-            let path = self.candidates(manifest, file).into_iter().find(|path| path.exists());
+            let path = self.candidates(manifest, &file.name).into_iter().find(|path| path.exists());
             let Some(path) = path else {
                 return Err(Error::not_found(format!(
                     "{} of {name} is not here; run \"docent models pull {name}\"",
@@ -199,22 +239,50 @@ impl Catalog {
         self.cache.join(&manifest.name)
     }
 
-    /// Where `file` may already be, best first.
-    fn candidates(&self, manifest: &Manifest, file: &ModelFile) -> Vec<PathBuf> {
+    /// Where the file called `name` may already be, best first.
+    fn candidates(&self, manifest: &Manifest, name: &str) -> Vec<PathBuf> {
         let elsewhere = manifest.sources.iter().filter_map(|source| match source {
-            Source::Dir { path } => Some(path.join(&file.name)),
-            source => self.network.hub_cache_path(source, &file.name),
+            Source::Dir { path } => Some(path.join(name)),
+            source => self.network.hub_cache_path(source, name),
         });
-        std::iter::once(self.model_dir(manifest).join(&file.name)).chain(elsewhere).collect()
+        std::iter::once(self.model_dir(manifest).join(name)).chain(elsewhere).collect()
     }
 
-    fn missing<'m>(&self, manifest: &'m Manifest) -> Vec<&'m ModelFile> {
+    /// The manifest with every file pinned: those it leaves open as they were first seen, or as
+    /// they are now. Nothing if one of them is not here.
+    fn pinned(&self, manifest: &Arc<Manifest>) -> Option<Arc<Manifest>> {
+        if manifest.unpinned_files.is_empty() {
+            return Some(Arc::clone(manifest));
+        }
+        let mut pins = Pins::open(&self.model_dir(manifest));
+        let mut pinned = Manifest::clone(manifest);
+        for file in std::mem::take(&mut pinned.unpinned_files) {
+            let paths = self.candidates(manifest, &file.name);
+            pinned.files.push(pins.get_or_pin(&file, &paths)?);
+        }
+        pins.save();
+        Some(Arc::new(pinned))
+    }
+
+    fn missing<'m>(&self, manifest: &'m Manifest) -> Vec<Wanted<'m>> {
         let mut stamps = Stamps::open(&self.model_dir(manifest));
         let here = |file: &ModelFile, stamps: &mut Stamps| {
-            let paths = self.candidates(manifest, file);
+            let paths = self.candidates(manifest, &file.name);
             paths.iter().any(|path| stamps.check(path, file).unwrap_or(false))
         };
-        manifest.files.iter().filter(|file| !here(file, &mut stamps)).collect()
+        let known = manifest.files.iter().filter(|file| !here(file, &mut stamps));
+        let mut pins = Pins::open(&self.model_dir(manifest));
+        let unpinned = manifest.unpinned_files.iter().filter_map(|file| {
+            let paths = self.candidates(manifest, &file.name);
+            match pins.get_or_pin(file, &paths) {
+                Some(pinned) if here(&pinned, &mut Stamps::open(&self.model_dir(manifest))) => None,
+                Some(pinned) => {
+                    Some(Wanted { pin: Some((pinned.bytes, pinned.sha256)), name: &file.name })
+                }
+                None => Some(Wanted { name: &file.name, pin: None }),
+            }
+        });
+        known.map(Wanted::from).chain(unpinned).collect()
     }
 
     #[cfg(test)]
@@ -232,6 +300,11 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
+    #[cfg(test)]
+    pub(crate) fn new(manifest: Arc<Manifest>, paths: BTreeMap<FileRole, PathBuf>) -> Self {
+        Self { manifest, paths }
+    }
+
     /// What the model is.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

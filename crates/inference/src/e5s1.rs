@@ -104,6 +104,11 @@ impl E5s1 {
         Ok(Self { input, sizes, vocabulary, tensors })
     }
 
+    /// Whether there is a tensor called `name`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     /// The tensor called `name`. The file keeps no shapes, so it gets the one the network needs.
     ///
     /// # Errors

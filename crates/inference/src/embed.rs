@@ -5,10 +5,7 @@
 //! how many threads there are.
 
 mod pool;
-mod tokenizer;
 mod windows;
-
-use std::sync::Mutex;
 
 use docent_core::{
     Embedder, EmbedderSpec, Embedding, Error, Fingerprint, InputRole, Pooling, Result,
@@ -18,13 +15,9 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use self::windows::{Tokens, Windows};
-use crate::bert::{self, Bert, Scratch};
 use crate::catalog::ModelFiles;
 use crate::manifest::{EmbedderManifest, FileRole, Manifest, ModelKind};
-
-/// How many tokens go through the network together at most. More of them do not run faster, and
-/// memory grows with them.
-const BATCH_TOKENS: usize = 512;
+use crate::network::{self, Network, Runner, Window};
 
 /// Bumped when the same manifest comes to give other vectors.
 const VERSION: u32 = 1;
@@ -35,6 +28,9 @@ const VERSION: u32 = 1;
 pub struct BertOptions {
     /// How many tokens one vector stands for at most, special tokens included.
     pub window_tokens: Option<usize>,
+    /// How many numbers of each vector are kept, for models trained so that the first say most
+    /// (Matryoshka, Kusupati et al. 2022). The rest is cut off and the vector scaled to length 1.
+    pub dims: Option<usize>,
 }
 
 /// An [`Embedder`] of the BERT family: all-MiniLM, BGE, E5 and their like, computed in f32.
@@ -43,9 +39,7 @@ pub struct BertEmbedder {
     spec: EmbedderSpec,
     settings: EmbedderManifest,
     windows: Windows,
-    bert: Bert,
-    /// Memory of batches that ended, for batches to come.
-    scratch: Mutex<Vec<Scratch>>,
+    runner: Runner,
 }
 
 impl Manifest {
@@ -87,21 +81,23 @@ impl BertEmbedder {
         let _span = tracing::info_span!("model.load", model = manifest.name).entered();
         let mut settings = settings(manifest)?.clone();
         settings.window_tokens = options.window_tokens.unwrap_or(settings.window_tokens);
-        let bert = bert::load(files.path(FileRole::Weights)?, files.path(FileRole::Config).ok())?;
-        check(&settings, manifest, &bert)?;
+        settings.dims = options.dims.unwrap_or(settings.dims);
+        let runner = Runner::new(network::load(files)?);
+        check(&settings, manifest, runner.network())?;
         let windows = Windows::load(files, &settings)?;
         let spec = spec(manifest, &settings)?;
-        Ok(Self { spec, settings, windows, bert, scratch: Mutex::default() })
+        Ok(Self { spec, settings, windows, runner })
     }
 
     /// Each text's token vectors, row-major, each of length 1: all windows', without special
     /// tokens and prefix.
     pub(crate) fn token_vectors(&self, texts: &[&str], role: InputRole) -> Result<Vec<Vec<f16>>> {
         let tokens = self.tokenize(texts, role)?;
-        let windows: Vec<&[u32]> = tokens.iter().flat_map(Tokens::windows).collect();
+        let windows: Vec<Window<'_>> =
+            tokens.iter().flat_map(Tokens::windows).map(Window::of_text).collect();
         let (before, after) = self.windows.around(role);
-        let dims = self.settings.dims;
-        let vectors = self.run(&windows, |rows| {
+        let dims = self.token_dims();
+        let vectors = self.runner.run(&windows, |rows| {
             let rows = &rows[before * dims..rows.len() - after * dims];
             let mut vectors = rows.to_vec();
             vectors.chunks_exact_mut(dims).for_each(pool::normalize);
@@ -112,66 +108,14 @@ impl BertEmbedder {
         Ok(each.map(|count| vectors.by_ref().take(count).flatten().collect()).collect())
     }
 
-    /// The mean over `query`'s rows of the greatest product with a row of `passage`; 0 if either
-    /// has no rows.
-    pub(crate) fn max_sim(&self, query: &[f32], passage: &[f32]) -> f32 {
-        self.bert.max_sim(query, passage)
+    /// How long a token's vector is.
+    pub(crate) fn token_dims(&self) -> usize {
+        self.runner.network().dims()
     }
 
     /// The windows of each text, in order.
     fn tokenize(&self, texts: &[&str], role: InputRole) -> Result<Vec<Tokens>> {
         texts.par_iter().map(|text| self.windows.split(text, role)).collect()
-    }
-
-    /// Calls `each` with the token vectors of every window, row-major. Batches run on several
-    /// threads; what `each` returns comes back in the order of `windows`.
-    fn run<T: Send>(
-        &self,
-        windows: &[&[u32]],
-        each: impl Fn(&[f32]) -> Result<T> + Sync,
-    ) -> Result<Vec<T>> {
-        let batches = batches(windows);
-        let done: Vec<Vec<(usize, T)>> = batches
-            .par_iter()
-            .map(|batch| {
-                let mut scratch = self.take_scratch();
-                let done = self.run_batch(windows, batch, &mut scratch, &each);
-                self.keep_scratch(scratch);
-                done
-            })
-            .collect::<Result<_>>()?;
-        let mut results: Vec<Option<T>> = windows.iter().map(|_| None).collect();
-        for (index, result) in done.into_iter().flatten() {
-            results[index] = Some(result);
-        }
-        Ok(results.into_iter().flatten().collect())
-    }
-
-    fn run_batch<T>(
-        &self,
-        windows: &[&[u32]],
-        batch: &[usize],
-        scratch: &mut Scratch,
-        each: impl Fn(&[f32]) -> Result<T>,
-    ) -> Result<Vec<(usize, T)>> {
-        let members: Vec<&[u32]> = batch.iter().map(|&index| windows[index]).collect();
-        let mut rows = self.bert.forward(&members, scratch)?;
-        let mut done = Vec::with_capacity(batch.len());
-        for (&index, window) in batch.iter().zip(members) {
-            let (own, rest) = rows.split_at(window.len() * self.settings.dims);
-            done.push((index, each(own)?));
-            rows = rest;
-        }
-        Ok(done)
-    }
-
-    fn take_scratch(&self) -> Scratch {
-        let mut kept = self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        kept.pop().unwrap_or_default()
-    }
-
-    fn keep_scratch(&self, scratch: Scratch) {
-        self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(scratch);
     }
 }
 
@@ -182,12 +126,15 @@ impl Embedder for BertEmbedder {
 
     fn embed(&self, texts: &[&str], role: InputRole) -> Result<Vec<Embedding>> {
         let texts_tokens = self.tokenize(texts, role)?;
-        let windows: Vec<&[u32]> = texts_tokens.iter().flat_map(Tokens::windows).collect();
-        let tokens = windows.iter().map(|window| window.len()).sum::<usize>();
+        let windows: Vec<Window<'_>> =
+            texts_tokens.iter().flat_map(Tokens::windows).map(Window::of_text).collect();
+        let tokens = windows.iter().map(|window| window.ids.len()).sum::<usize>();
         let _span =
             tracing::debug_span!("embed", texts = texts.len(), windows = windows.len(), tokens)
                 .entered();
-        let vectors = self.run(&windows, |rows| Ok(pool::pool(rows, &self.settings)))?;
+        let vectors = self
+            .runner
+            .run(&windows, |rows| Ok(pool::pool(rows, self.token_dims(), &self.settings)))?;
         let mut vectors = vectors.into_iter();
         texts_tokens
             .iter()
@@ -205,34 +152,7 @@ impl Embedder for BertEmbedder {
     }
 }
 
-/// Groups windows of like length until a batch is full. Padding is not the reason, there is none:
-/// threads that end together are.
-fn batches(windows: &[&[u32]]) -> Vec<Vec<usize>> {
-    let mut longest_first: Vec<usize> = (0..windows.len()).collect();
-    longest_first.sort_by_key(|&index| std::cmp::Reverse(windows[index].len()));
-    let total: usize = windows.iter().map(|window| window.len()).sum();
-    let limit = total.div_ceil(rayon::current_num_threads()).min(BATCH_TOKENS);
-    let mut batches: Vec<Vec<usize>> = Vec::new();
-    let mut room = 0;
-    for index in longest_first {
-        let tokens = windows[index].len();
-        if room < tokens || batches.is_empty() {
-            batches.push(Vec::new());
-            room = limit.max(tokens);
-        }
-        room -= tokens;
-        batches.last_mut().expect("one was just pushed").push(index);
-    }
-    batches
-}
-
 fn settings(manifest: &Manifest) -> Result<&EmbedderManifest> {
-    if manifest.architecture != "bert" {
-        return Err(Error::invalid(format!(
-            "{} is of architecture '{}'; only 'bert' embedders run here",
-            manifest.name, manifest.architecture
-        )));
-    }
     match (&manifest.embedder, manifest.kind) {
         (Some(settings), ModelKind::Embedder) => Ok(settings),
         _ => Err(Error::invalid(format!(
@@ -242,15 +162,16 @@ fn settings(manifest: &Manifest) -> Result<&EmbedderManifest> {
     }
 }
 
-fn check(settings: &EmbedderManifest, manifest: &Manifest, bert: &Bert) -> Result<()> {
-    let config = bert.config();
-    if config.hidden_size != settings.dims {
+fn check(settings: &EmbedderManifest, manifest: &Manifest, network: &dyn Network) -> Result<()> {
+    if !(1..=network.dims()).contains(&settings.dims) {
         return Err(Error::invalid(format!(
-            "the manifest of {} says {} dimensions, its weights have {}",
-            manifest.name, settings.dims, config.hidden_size
+            "{} dimensions were asked for, {} has {}; take 1 to {2}",
+            settings.dims,
+            manifest.name,
+            network.dims()
         )));
     }
-    let most = manifest.max_tokens.min(config.max_position_embeddings);
+    let most = manifest.max_tokens.min(network.max_window());
     if !(8..=most).contains(&settings.window_tokens) {
         return Err(Error::invalid(format!(
             "a window of {} tokens does not fit {}, which takes 8 to {most}",

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use docent_core::{Error, Result};
+use docent_core::{BlobHash, Error, Result};
 use fs_err as fs;
 
 pub(crate) use self::network::Network;
@@ -35,6 +35,20 @@ pub struct PullProgress<'a> {
     pub done_bytes: u64,
     /// How many it has.
     pub total_bytes: u64,
+}
+
+/// A file to fetch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) name: &'a str,
+    /// Its length and hash, if they are known.
+    pub(crate) pin: Option<(u64, BlobHash)>,
+}
+
+impl<'a> From<&'a ModelFile> for Wanted<'a> {
+    fn from(file: &'a ModelFile) -> Self {
+        Self { name: &file.name, pin: Some((file.bytes, file.sha256)) }
+    }
 }
 
 /// Tells the caller how far we are; `Break` ends the download.
@@ -68,7 +82,7 @@ impl<E: std::error::Error> From<E> for Failure {
 /// Puts each of `missing` into `dir`.
 pub(crate) fn fetch(
     manifest: &Manifest,
-    missing: &[&ModelFile],
+    missing: &[Wanted<'_>],
     dir: &Path,
     network: &Network,
     on_progress: &mut OnProgress<'_>,
@@ -94,13 +108,13 @@ pub(crate) fn fetch(
 
 fn try_source(
     source: &Source,
-    missing: &[&ModelFile],
+    missing: &[Wanted<'_>],
     dir: &Path,
     network: &Network,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<(), Failure> {
     if let Source::Dir { path } = source {
-        let absent = missing.iter().find(|file| !path.join(&file.name).exists());
+        let absent = missing.iter().find(|file| !path.join(file.name).exists());
         let reason = absent.map_or("its files are not those of the manifest".to_owned(), |file| {
             format!("{} is not there", file.name)
         });
@@ -115,7 +129,7 @@ fn try_source(
 #[cfg(feature = "model-download")]
 fn download(
     source: &Source,
-    missing: &[&ModelFile],
+    missing: &[Wanted<'_>],
     dir: &Path,
     network: &Network,
     on_progress: &mut OnProgress<'_>,
@@ -143,7 +157,7 @@ fn download(
 #[cfg(not(feature = "model-download"))]
 fn download(
     _: &Source,
-    _: &[&ModelFile],
+    _: &[Wanted<'_>],
     _: &Path,
     _: &Network,
     _: &mut OnProgress<'_>,
@@ -161,6 +175,9 @@ fn all_failed(manifest: &Manifest, reasons: &[String], dir: &Path) -> String {
     for file in &manifest.files {
         message
             .push_str(&format!("\n  {} ({} bytes, sha256 {})", file.name, file.bytes, file.sha256));
+    }
+    for file in &manifest.unpinned_files {
+        message.push_str(&format!("\n  {} (pinned as it is then)", file.name));
     }
     message
 }

@@ -15,6 +15,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use self::kept::Kept;
+use crate::bert::max_sim;
 use crate::embed::BertEmbedder;
 
 /// How much memory token vectors may take: about a hundred passages of 800 tokens.
@@ -77,10 +78,8 @@ impl Reranker for LateInteraction {
         let query = self.embedder.token_vectors(&[query], InputRole::Query)?;
         let query: Vec<f32> = query.iter().flat_map(|tokens| tokens.to_f32_vec()).collect();
         let passages = self.token_vectors(passages)?;
-        Ok(passages
-            .iter()
-            .map(|passage| self.embedder.max_sim(&query, &passage.to_f32_vec()))
-            .collect())
+        let dims = self.embedder.token_dims();
+        Ok(passages.iter().map(|passage| max_sim(&query, &passage.to_f32_vec(), dims)).collect())
     }
 }
 

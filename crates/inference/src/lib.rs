@@ -6,7 +6,7 @@
 //! | type | socket |
 //! |---|---|
 //! | [`BertEmbedder`] | [`Embedder`](docent_core::Embedder) |
-//! | [`LateInteraction`] | [`Reranker`](docent_core::Reranker) |
+//! | [`LateInteraction`], [`CrossEncoder`] | [`Reranker`](docent_core::Reranker) |
 //! | [`chat::Extractive`], [`chat::Scripted`] | [`ChatModel`](docent_core::ChatModel) |
 //! | [`ConfiguredModels`] | [`ChatModels`](docent_core::ChatModels) |
 //!
@@ -34,6 +34,12 @@ mod e5s1;
 mod embed;
 #[cfg(feature = "local-models")]
 mod late_interaction;
+#[cfg(feature = "local-models")]
+mod network;
+#[cfg(feature = "local-models")]
+mod rerank;
+#[cfg(feature = "local-models")]
+mod tokenizer;
 
 pub mod chat;
 mod config;
@@ -47,4 +53,8 @@ pub use embed::{BertEmbedder, BertOptions};
 pub use fetch::PullProgress;
 #[cfg(feature = "local-models")]
 pub use late_interaction::LateInteraction;
-pub use manifest::{EmbedderManifest, FileRole, Manifest, ModelFile, ModelKind, Source};
+pub use manifest::{
+    EmbedderManifest, FileRole, Manifest, ModelFile, ModelKind, Source, UnpinnedFile,
+};
+#[cfg(feature = "local-models")]
+pub use rerank::CrossEncoder;

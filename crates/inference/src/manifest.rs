@@ -1,7 +1,8 @@
 //! What a model is: one TOML file each, in `models/`.
 //!
 //! A manifest pins every file by SHA-256 and length, so it does not matter where a file comes
-//! from; [`Source`]s only say where to look.
+//! from; [`Source`]s only say where to look. A file whose hash its author could not know is pinned
+//! when it is first seen on this machine: [`Manifest::unpinned_files`].
 
 use std::fmt;
 use std::path::PathBuf;
@@ -36,7 +37,12 @@ pub struct Manifest {
     #[serde(default)]
     pub embedder: Option<EmbedderManifest>,
     /// Its files.
+    #[serde(default)]
     pub files: Vec<ModelFile>,
+    /// Files that are pinned as they are when they are first seen, and held to it from then on. The
+    /// manifest of [`ModelFiles`](crate::ModelFiles) has them among its `files`.
+    #[serde(default)]
+    pub unpinned_files: Vec<UnpinnedFile>,
     /// Where to look for them, in order.
     #[serde(default)]
     pub sources: Vec<Source>,
@@ -70,7 +76,7 @@ impl fmt::Display for ModelKind {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EmbedderManifest {
-    /// How long a vector is.
+    /// How long a vector is. Less than the network's: only so many numbers of it are kept.
     pub dims: usize,
     /// How many tokens one vector stands for at most, special tokens and prefix included.
     pub window_tokens: usize,
@@ -122,6 +128,17 @@ pub struct ModelFile {
     pub bytes: u64,
     /// Its SHA-256.
     pub sha256: BlobHash,
+}
+
+/// A file of a model whose length and hash are not known yet.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct UnpinnedFile {
+    /// What it is for.
+    pub role: FileRole,
+    /// What it is called.
+    pub name: String,
 }
 
 /// Where a model's files may be found.
@@ -194,16 +211,26 @@ impl Manifest {
         self.files.iter().find(|file| file.role == role)
     }
 
+    /// Whether the model has a file for `role`, pinned or not.
+    pub fn has(&self, role: FileRole) -> bool {
+        self.all_files().any(|(own, _)| own == role)
+    }
+
+    fn all_files(&self) -> impl Iterator<Item = (FileRole, &str)> {
+        let unpinned = self.unpinned_files.iter().map(|file| (file.role, file.name.as_str()));
+        self.files.iter().map(|file| (file.role, file.name.as_str())).chain(unpinned)
+    }
+
     fn check(&self) -> Result<()> {
         check_name(&self.name)?;
-        if self.file(FileRole::Weights).is_none() {
+        let files: Vec<(FileRole, &str)> = self.all_files().collect();
+        if !self.has(FileRole::Weights) {
             return Err(Error::invalid(format!("model {} names no weights", self.name)));
         }
-        for (index, file) in self.files.iter().enumerate() {
-            check_name(&file.name)?;
-            let earlier = &self.files[..index];
-            if earlier.iter().any(|other| other.role == file.role || other.name == file.name) {
-                return Err(Error::invalid(format!("{} is named twice", file.name)));
+        for (index, (role, name)) in files.iter().enumerate() {
+            check_name(name)?;
+            if files[..index].iter().any(|(other, taken)| other == role || taken == name) {
+                return Err(Error::invalid(format!("{name} is named twice")));
             }
         }
         match (self.kind, &self.embedder) {

@@ -15,7 +15,7 @@ use pulp::Arch;
 use self::checkpoint::{Checkpoint, Stored};
 use super::matmul::Linear;
 use super::words::Words;
-use super::{Bert, BertConfig, Layer, LayerNorm};
+use super::{Bert, BertConfig, Head, Layer, LayerNorm};
 
 /// Loads the encoder from a safetensors file and its `config.json`, or from a GGUF or E5S1 file,
 /// which say their sizes themselves.
@@ -27,6 +27,17 @@ pub(crate) fn load(weights: &Path, config: Option<&Path>) -> Result<Bert> {
     let (config, mut file) = checkpoint::open(weights, config)?;
     let mut reader = Reader { file: &mut *file, config: &config, arch: Arch::new() };
     reader.read().map_err(|error| error.context(weights.display()))
+}
+
+/// Loads an encoder and the head on top of it that says how well two texts fit.
+///
+/// # Errors
+/// As [`load`], and [`Invalid`](docent_core::ErrorKind::Invalid) if there is no such head.
+pub(crate) fn load_with_head(weights: &Path, config: Option<&Path>) -> Result<(Bert, Head)> {
+    let (config, mut file) = checkpoint::open(weights, config)?;
+    let mut reader = Reader { file: &mut *file, config: &config, arch: Arch::new() };
+    let mut both = || Ok((reader.read()?, reader.head()?));
+    both().map_err(|error: Error| error.context(weights.display()))
 }
 
 /// Takes the network out of a file.
@@ -52,6 +63,8 @@ impl Reader<'_> {
         positions.drain(..config.first_position * dims);
         // Every token is of type 0 when texts come alone.
         let kinds = self.values(names.token_types, &[config.type_vocab_size, dims])?;
+        let second = kinds.get(dims..2 * dims).unwrap_or_default();
+        let second_type = second.iter().zip(&kinds).map(|(second, first)| second - first).collect();
         for row in positions.chunks_exact_mut(dims) {
             row.iter_mut().zip(&kinds).for_each(|(value, kind)| *value += kind);
         }
@@ -64,9 +77,22 @@ impl Reader<'_> {
             arch: self.arch,
             words,
             positions,
+            second_type,
             embedding_norm,
             layers,
         })
+    }
+
+    fn head(&mut self) -> Result<Head> {
+        let dims = self.config.hidden_size;
+        let heads = self.file.names().heads;
+        let found = heads.iter().find(|(_, output)| self.file.has(&format!("{output}.weight")));
+        let Some((dense, output)) = found else {
+            return Err(Error::invalid("there is no head on top, so this is no cross-encoder"));
+        };
+        let (weight, bias) = self.weight_and_bias(dense, dims, dims)?;
+        let (output, output_bias) = self.weight_and_bias(output, dims, 1)?;
+        Ok(Head { weight, bias, output, output_bias: output_bias[0] })
     }
 
     fn layer(&mut self, layer: &str) -> Result<Layer> {

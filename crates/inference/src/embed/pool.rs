@@ -4,15 +4,17 @@ use docent_core::Pooling;
 
 use crate::manifest::EmbedderManifest;
 
-/// The vector that stands for a window, from its token vectors (row-major, at least one).
-pub(super) fn pool(rows: &[f32], settings: &EmbedderManifest) -> Vec<f32> {
-    let dims = settings.dims;
+/// The vector that stands for a window, from its token vectors (row-major, at least one, each of
+/// `dims` numbers).
+pub(super) fn pool(rows: &[f32], dims: usize, settings: &EmbedderManifest) -> Vec<f32> {
     let mut vector = match settings.pooling {
         Pooling::Mean => mean(rows, dims),
         Pooling::Cls => rows[..dims].to_vec(),
         _ => rows[rows.len() - dims..].to_vec(),
     };
-    if settings.normalize {
+    vector.truncate(settings.dims);
+    // Cut off, it is shorter than the model made it.
+    if settings.normalize || settings.dims < dims {
         normalize(&mut vector);
     }
     vector

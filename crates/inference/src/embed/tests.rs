@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::Catalog;
+use crate::bert::Scratch;
 use crate::catalog::tests::real;
 
 const MODEL: &str = "all-MiniLM-L6-v2";
@@ -114,7 +115,8 @@ fn token_vectors_are_those_of_candles_own_bert() {
         let theirs = reference.forward(&input, &input.zeros_like().unwrap(), None).unwrap();
         let theirs: Vec<f32> = theirs.flatten_all().unwrap().to_vec1().unwrap();
         let mut scratch = Scratch::default();
-        let ours = embedder.bert.forward(&[&ids], &mut scratch).unwrap();
+        let window = Window::of_text(&ids);
+        let ours = embedder.runner.network().forward(&[window], &mut scratch).unwrap();
         let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 2e-4, "{count} tokens: off by {worst}");
     }
@@ -125,7 +127,8 @@ fn what_the_network_cannot_take_is_refused() {
     let Some(embedder) = embedder() else { return };
     let mut scratch = Scratch::default();
     for window in [&[][..], &[101; 513], &[101, 30_522, 102]] {
-        let error = embedder.bert.forward(&[window], &mut scratch).unwrap_err();
+        let window = Window::of_text(window);
+        let error = embedder.runner.network().forward(&[window], &mut scratch).unwrap_err();
         assert_eq!(error.kind(), docent_core::ErrorKind::Invalid);
     }
 }
@@ -164,5 +167,27 @@ fn the_fingerprint_names_what_vectors_depend_on() {
         let other = fingerprint(manifest, &settings).unwrap();
         assert!(!others.contains(&other), "{other} twice");
         others.push(other);
+    }
+}
+
+#[test]
+fn vectors_may_be_cut_off_and_stay_of_length_1() {
+    let Some(files) = real(MODEL) else { return };
+    let short = |dims| {
+        BertEmbedder::load_with(&files, &BertOptions { dims: Some(dims), ..Default::default() })
+    };
+    let (whole, half) = (embedder().unwrap(), short(192).unwrap());
+    assert_eq!(half.spec().dims, 192);
+    assert_ne!(half.spec().fingerprint, whole.spec().fingerprint);
+    let text = ["where is the key?"];
+    let ours = half.embed(&text, InputRole::Query).unwrap().remove(0);
+    let theirs = whole.embed(&text, InputRole::Query).unwrap().remove(0);
+    assert_eq!(ours.first().len(), 192);
+    assert!((cosine(ours.first(), &theirs.first()[..192]) - 1.0).abs() < 1e-6);
+    assert!((ours.first().iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-5);
+    assert_eq!(half.token_vectors(&text, InputRole::Query).unwrap()[0].len() % 384, 0);
+    for dims in [0, 385] {
+        let error = short(dims).unwrap_err();
+        assert!(error.message().contains("take 1 to 384"), "{error}");
     }
 }

@@ -7,9 +7,9 @@
 
 use docent_core::{Error, InputRole, Result};
 
-use super::tokenizer::{Frame, Tokenizer};
 use crate::catalog::ModelFiles;
 use crate::manifest::EmbedderManifest;
+use crate::tokenizer::{Frame, Tokenizer, cut};
 
 /// Cuts texts for one embedder.
 #[derive(Debug)]
@@ -64,13 +64,15 @@ impl Windows {
     /// The windows of `text`.
     pub(super) fn split(&self, text: &str, role: InputRole) -> Result<Tokens> {
         let frame = self.frame(role);
-        let content = self.tokenizer.encode(text)?;
+        let content = match frame.spaced {
+            true => self.tokenizer.encode(&format!(" {text}"))?,
+            false => self.tokenizer.encode(text)?,
+        };
         let room = self.window_tokens - frame.before.len() - frame.after.len();
-        let count = content.len().div_ceil(room).max(1);
-        let mut tokens =
-            Tokens { ids: Vec::with_capacity(content.len() + count * 8), ends: vec![] };
-        for window in 0..count {
-            let part = content.len() * window / count..content.len() * (window + 1) / count;
+        let parts = cut(content.len(), room);
+        let capacity = content.len() + parts.len() * (self.window_tokens - room);
+        let mut tokens = Tokens { ids: Vec::with_capacity(capacity), ends: vec![] };
+        for part in parts {
             tokens.ids.extend_from_slice(&frame.before);
             tokens.ids.extend_from_slice(&content[part]);
             tokens.ids.extend_from_slice(&frame.after);
@@ -84,6 +86,7 @@ fn frame(tokenizer: &Tokenizer, specials: &Frame, prefix: &str, window: usize) -
     let mut frame = specials.clone();
     // The space at a prefix's end belongs to the first word of the text.
     frame.before.extend(tokenizer.encode(prefix.trim_end())?);
+    frame.spaced = prefix.ends_with(' ');
     if frame.before.len() + frame.after.len() >= window {
         return Err(Error::invalid(format!("a window of {window} tokens is full with its prefix")));
     }

@@ -12,8 +12,7 @@ use ureq::Agent;
 use ureq::http::{Response, StatusCode, header};
 
 use super::staged::Staged;
-use super::{Failure, Network, OnProgress, PullProgress};
-use crate::manifest::ModelFile;
+use super::{Failure, Network, OnProgress, PullProgress, Wanted};
 
 /// Many networks block the hub by dropping packets; the next source should be tried in seconds.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -53,7 +52,7 @@ pub(super) fn join(directory: &str, name: &str) -> String {
 /// Puts each of `files` into `dir`.
 pub(super) fn download(
     place: &Place<'_>,
-    files: &[&ModelFile],
+    files: &[Wanted<'_>],
     dir: &Path,
     network: &Network,
     on_progress: &mut OnProgress<'_>,
@@ -61,22 +60,17 @@ pub(super) fn download(
     let agent = agent();
     let source = format!("hub {}", place.repo);
     for file in files {
-        let url = place.url(&network.endpoint, &file.name);
-        let mut tell = |done_bytes| {
-            on_progress(PullProgress {
-                source: &source,
-                file: &file.name,
-                done_bytes,
-                total_bytes: file.bytes,
-            })
+        let url = place.url(&network.endpoint, file.name);
+        let mut tell = |done_bytes, total_bytes| {
+            on_progress(PullProgress { source: &source, file: file.name, done_bytes, total_bytes })
         };
-        let mut staged = Staged::resume(dir, file)?;
+        let mut staged = Staged::resume(dir, *file)?;
         let resumed = staged.bytes() > 0;
         transfer(&agent, &url, &mut staged, &mut tell)?;
         match staged.finish() {
             // The part kept from last time may have been another file's: once more from scratch.
             Err(Failure::Because(_)) if resumed => {
-                let mut staged = Staged::create(dir, file)?;
+                let mut staged = Staged::create(dir, *file)?;
                 transfer(&agent, &url, &mut staged, &mut tell)?;
                 staged.finish()?;
             }
@@ -103,7 +97,7 @@ fn transfer(
     agent: &Agent,
     url: &str,
     staged: &mut Staged<'_>,
-    tell: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    tell: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
     let mut resumes = 0;
     while !staged.is_complete() {
@@ -127,9 +121,9 @@ fn attempt(
     agent: &Agent,
     url: &str,
     staged: &mut Staged<'_>,
-    tell: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    tell: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
-    if tell(staged.bytes()).is_break() {
+    if tell(staged.bytes(), staged.length().unwrap_or(0)).is_break() {
         return Err(Failure::Cancelled);
     }
     // Compressed on the way, a byte range would mean other bytes.
@@ -150,7 +144,15 @@ fn attempt(
         }
         status => return Err(Failure::Because(format!("{url} answers {status}"))),
     }
-    receive(response, staged, tell)
+    if staged.length().is_none() {
+        staged.set_length(response.body().content_length());
+    }
+    receive(response, staged, tell)?;
+    if staged.length().is_none() {
+        // Nobody said how long it is, so its end is the end.
+        staged.set_length(Some(staged.bytes()));
+    }
+    Ok(())
 }
 
 fn starts_at<B>(response: &Response<B>, offset: u64) -> bool {
@@ -162,7 +164,7 @@ fn starts_at<B>(response: &Response<B>, offset: u64) -> bool {
 fn receive(
     response: Response<ureq::Body>,
     staged: &mut Staged<'_>,
-    tell: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    tell: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; 1 << 16];
@@ -172,7 +174,7 @@ fn receive(
             return Ok(());
         }
         staged.write(&buffer[..read])?;
-        if tell(staged.bytes()).is_break() {
+        if tell(staged.bytes(), staged.length().unwrap_or(0)).is_break() {
             return Err(Failure::Cancelled);
         }
     }

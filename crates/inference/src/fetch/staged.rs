@@ -7,13 +7,14 @@ use docent_core::BlobHash;
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
-use super::Failure;
-use crate::manifest::ModelFile;
+use super::{Failure, Wanted};
 
-/// A [`ModelFile`] on its way, kept as `<name>.part`.
+/// A file on its way, kept as `<name>.part`.
 #[derive(Debug)]
 pub(super) struct Staged<'a> {
-    expected: &'a ModelFile,
+    expected: Wanted<'a>,
+    /// How long it will be, if that is known.
+    length: Option<u64>,
     live: PathBuf,
     path: PathBuf,
     file: fs::File,
@@ -23,7 +24,7 @@ pub(super) struct Staged<'a> {
 
 impl<'a> Staged<'a> {
     /// Goes on where an earlier attempt at `expected` ended.
-    pub(super) fn resume(dir: &Path, expected: &'a ModelFile) -> Result<Self, Failure> {
+    pub(super) fn resume(dir: &Path, expected: Wanted<'a>) -> Result<Self, Failure> {
         let path = dir.join(format!("{}.part", expected.name));
         let file = fs::OpenOptions::new()
             .create(true)
@@ -31,8 +32,15 @@ impl<'a> Staged<'a> {
             .read(true)
             .write(true)
             .open(&path)?;
-        let live = dir.join(&expected.name);
-        let mut staged = Self { expected, live, path, file, hasher: Sha256::new(), bytes: 0 };
+        let live = dir.join(expected.name);
+        let length = expected.pin.map(|(bytes, _)| bytes);
+        let hasher = Sha256::new();
+        let mut staged = Self { expected, length, live, path, file, hasher, bytes: 0 };
+        let Some(length) = length else {
+            // What is there may be of another file: nothing would tell.
+            staged.restart()?;
+            return Ok(staged);
+        };
         let mut buffer = vec![0; 1 << 18];
         loop {
             let read = staged.file.read(&mut buffer)?;
@@ -42,14 +50,14 @@ impl<'a> Staged<'a> {
             staged.hasher.update(&buffer[..read]);
             staged.bytes += read as u64;
         }
-        if staged.bytes > expected.bytes {
+        if staged.bytes > length {
             staged.restart()?;
         }
         Ok(staged)
     }
 
     /// Begins `expected` from its first byte.
-    pub(super) fn create(dir: &Path, expected: &'a ModelFile) -> Result<Self, Failure> {
+    pub(super) fn create(dir: &Path, expected: Wanted<'a>) -> Result<Self, Failure> {
         let mut staged = Self::resume(dir, expected)?;
         staged.restart()?;
         Ok(staged)
@@ -70,18 +78,29 @@ impl<'a> Staged<'a> {
         self.bytes
     }
 
-    /// Whether all have.
+    /// How many it will be, if that is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Says how many it will be.
+    pub(super) fn set_length(&mut self, length: Option<u64>) {
+        self.length = length;
+    }
+
+    /// Whether all have arrived.
     pub(super) fn is_complete(&self) -> bool {
-        self.bytes == self.expected.bytes
+        self.length == Some(self.bytes)
     }
 
     /// Takes the next bytes; more than the manifest says are refused before they fill the disk.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        if self.bytes + bytes.len() as u64 > self.expected.bytes {
+        if let Some(length) = self.length.filter(|&length| self.bytes + bytes.len() as u64 > length)
+        {
             self.restart()?;
             return Err(Failure::Because(format!(
-                "{} is longer than {} bytes",
-                self.expected.name, self.expected.bytes
+                "{} is longer than {length} bytes",
+                self.expected.name
             )));
         }
         self.file.write_all(bytes)?;
@@ -93,12 +112,12 @@ impl<'a> Staged<'a> {
     /// Gives the file its name if it is what the manifest says; removes it if not.
     pub(super) fn finish(self) -> Result<(), Failure> {
         let found = BlobHash(self.hasher.finalize().into());
-        if found != self.expected.sha256 {
+        if let Some((bytes, sha256)) = self.expected.pin.filter(|(_, sha256)| found != *sha256) {
             drop(self.file);
             fs::remove_file(&self.path)?;
             return Err(Failure::Because(format!(
-                "{} has {} bytes and sha256 {found}, not {} and {}",
-                self.expected.name, self.bytes, self.expected.bytes, self.expected.sha256
+                "{} has {} bytes and sha256 {found}, not {bytes} and {sha256}",
+                self.expected.name, self.bytes
             )));
         }
         self.file.sync_all()?;

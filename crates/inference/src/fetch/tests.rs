@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::Catalog;
+use crate::manifest::FileRole;
 
 /// What the hub does with one request.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +127,18 @@ impl Bench {
         let catalog = Catalog::from_dir(dir.path()).unwrap();
         let catalog = catalog.with_cache_dir(dir.path().join("cache")).with_network(network);
         Self { dir, catalog }
+    }
+
+    /// The same without the file's length and hash.
+    fn unpinned(hub: &Hub) -> Self {
+        let bench = Self::new(b"", &hub.endpoint, "", b"");
+        let path = bench.dir.path().join("m.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let (head, rest) = text.split_once("[[files]]").unwrap();
+        let (_, sources) = rest.split_once("[[sources]]").unwrap();
+        let file = "[[unpinned_files]]\nrole = \"weights\"\nname = \"m.bin\"";
+        fs::write(&path, format!("{head}{file}\n[[sources]]{sources}")).unwrap();
+        Self { catalog: bench.catalog.with_dir(bench.dir.path()).unwrap(), dir: bench.dir }
     }
 
     fn from_hub(content: &[u8], hub: &Hub) -> Self {
@@ -348,4 +361,38 @@ mod with_pip {
         assert_eq!(bench.pull_until(1).unwrap_err().kind(), ErrorKind::Conflict);
         assert!(begun.elapsed() < Duration::from_secs(20));
     }
+}
+
+#[test]
+fn a_file_of_unknown_hash_is_pinned_when_it_first_comes() {
+    let content = content();
+    let hub = Hub::open(&content, &[Reply::Cut(700_000), Reply::Whole, Reply::Wrong]);
+    let bench = Bench::unpinned(&hub);
+    assert!(bench.catalog.locate("m").is_none());
+    assert_eq!(bench.catalog.verify("m").unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(bench.pull().unwrap() == content, "goes on where the first answer ended");
+    let files = bench.catalog.locate("m").unwrap();
+    assert_eq!(files.manifest().files[0].sha256, sha256(&content));
+    bench.catalog.verify("m").unwrap();
+
+    let path = files.path(FileRole::Weights).unwrap().to_owned();
+    fs::write(&path, vec![b'?'; content.len()]).unwrap();
+    assert_eq!(bench.catalog.verify("m").unwrap_err().kind(), ErrorKind::Corrupt);
+    assert!(bench.catalog.locate("m").is_none());
+    fs::remove_file(&path).unwrap();
+    let error = bench.pull().unwrap_err();
+    assert!(error.message().contains(&sha256(&content).to_string()), "{error}");
+}
+
+#[test]
+fn a_file_of_unknown_hash_may_be_placed_by_hand() {
+    let hub = Hub::open(b"", &[Reply::NotFound]);
+    let bench = Bench::unpinned(&hub);
+    let place = bench.catalog.cache_dir().join("m");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("m.bin"), b"weights").unwrap();
+    assert_eq!(bench.pull().unwrap(), b"weights");
+    assert!(hub.requests().is_empty());
+    fs::write(place.join("m.bin"), b"weightz!").unwrap();
+    assert!(bench.catalog.locate("m").is_none());
 }

@@ -42,6 +42,9 @@ pub(super) trait Checkpoint {
     /// What it calls the parts of the network.
     fn names(&self) -> &'static Names;
 
+    /// Whether there is a tensor called `name`.
+    fn has(&self, name: &str) -> bool;
+
     /// The tensor called `name`. `shape` is what the network's sizes say, for files that keep no
     /// shapes; the caller compares.
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Stored>;
@@ -88,6 +91,10 @@ fn config_of(file: &E5s1) -> BertConfig {
 impl Checkpoint for E5s1 {
     fn names(&self) -> &'static Names {
         &E5S1
+    }
+
+    fn has(&self, name: &str) -> bool {
+        E5s1::has(self, name)
     }
 
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Stored> {

@@ -79,8 +79,12 @@ impl Checkpoint for Gguf {
         &GGUF
     }
 
+    fn has(&self, name: &str) -> bool {
+        self.content.tensor_infos.contains_key(name)
+    }
+
     fn tensor(&mut self, name: &str, _: &[usize]) -> Result<Stored> {
-        if !self.content.tensor_infos.contains_key(name) {
+        if !self.has(name) {
             return Err(Error::invalid(format!("there is no tensor {name}")));
         }
         let Self { file, content } = self;

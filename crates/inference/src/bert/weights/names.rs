@@ -16,6 +16,8 @@ pub(super) struct Names {
     pub(super) intermediate: &'static str,
     pub(super) output: &'static str,
     pub(super) output_norm: &'static str,
+    /// What a cross-encoder has on top, in the ways it may be named: a layer, and the output.
+    pub(super) heads: &'static [(&'static str, &'static str)],
     pub(super) weight: &'static str,
     pub(super) bias: &'static str,
 }
@@ -33,6 +35,7 @@ pub(super) const HUGGING_FACE: Names = Names {
     intermediate: "intermediate.dense",
     output: "output.dense",
     output_norm: "output.LayerNorm",
+    heads: &[("classifier.dense", "classifier.out_proj"), ("pooler.dense", "classifier")],
     weight: "weight",
     bias: "bias",
 };
@@ -50,6 +53,7 @@ pub(super) const GGUF: Names = Names {
     intermediate: "ffn_up",
     output: "ffn_down",
     output_norm: "layer_output_norm",
+    heads: &[("cls", "cls.output")],
     weight: "weight",
     bias: "bias",
 };
@@ -67,6 +71,7 @@ pub(super) const E5S1: Names = Names {
     intermediate: "fi",
     output: "fo",
     output_norm: "oln",
+    heads: &[],
     weight: "w",
     bias: "b",
 };

@@ -53,6 +53,10 @@ impl Checkpoint for Safetensors {
         &HUGGING_FACE
     }
 
+    fn has(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
     fn tensor(&mut self, name: &str, _: &[usize]) -> Result<Stored> {
         let Some(stored) = self.names.get(name) else {
             return Err(Error::invalid(format!("there is no tensor {name}")));

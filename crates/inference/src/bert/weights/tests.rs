@@ -11,6 +11,7 @@ use super::*;
 use crate::bert::Scratch;
 use crate::e5s1::E5s1;
 use crate::e5s1::tests::{FEED_FORWARD, HIDDEN, POSITIONS, Tiny, WORDS, written};
+use crate::network::{Network, Window};
 
 const CONFIG: &str = r#"{"hidden_size":32,"intermediate_size":64,"num_attention_heads":2,
     "num_hidden_layers":1,"max_position_embeddings":16,"vocab_size":8,"layer_norm_eps":1e-12,
@@ -19,7 +20,8 @@ const CONFIG: &str = r#"{"hidden_size":32,"intermediate_size":64,"num_attention_
 /// What the tiny network says of a few tokens.
 fn vectors(bert: &Bert) -> Vec<f32> {
     let mut scratch = Scratch::default();
-    bert.forward(&[&[0, 5, 7, 2], &[0, 6, 2]], &mut scratch).unwrap().to_vec()
+    let windows = [&[0, 5, 7, 2][..], &[0, 6, 2]].map(Window::of_text);
+    bert.forward(&windows, &mut scratch).unwrap().to_vec()
 }
 
 /// The tiny network's tensors with their shapes, under another format's names.
@@ -135,7 +137,7 @@ fn xlm_robertas_positions_begin_after_the_padding_token() {
     let config = CONFIG.replace(r#""bert""#, r#""xlm-roberta""#).replace("16", "18");
     let (_dir, weights, config) = safetensors(tensors, &config);
     let bert = load(&weights, Some(&config)).unwrap();
-    assert_eq!(bert.config().max_position_embeddings, 16);
+    assert_eq!(bert.max_window(), 16);
     assert_eq!(vectors(&bert), expected);
 }
 

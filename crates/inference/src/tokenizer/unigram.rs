@@ -19,7 +19,7 @@ const UNKNOWN_PENALTY: f64 = 10.0;
 const WHOLE_GRAPHEME: usize = 6;
 
 #[derive(Debug)]
-pub(in crate::embed) struct Unigram {
+pub(crate) struct Unigram {
     vocabulary: Vocabulary,
     /// Piece numbers at the places their hashes point to, linearly probed; a power of two many.
     slots: Vec<u32>,
@@ -97,7 +97,8 @@ impl Unigram {
 
     /// What the model wants around a text.
     pub(super) fn specials(&self) -> Frame {
-        Frame { before: vec![self.vocabulary.bos], after: vec![self.vocabulary.eos] }
+        let Vocabulary { bos, eos, .. } = self.vocabulary;
+        Frame { before: vec![bos], after: vec![eos], spaced: false }
     }
 
     /// The tokens of `text`, without special ones.
