@@ -6,6 +6,8 @@
 //! (CMRC2018, MRR@10 0.980 against 0.972), needs no data and never meets an unknown word. All else
 //! gives words: lower-case, without accents, English endings cut by Porter's second stemmer.
 
+mod stop;
+
 use frostem::{Algorithm, Stemmer};
 use unicode_normalization::char::is_combining_mark;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
@@ -15,15 +17,33 @@ const MAX_WORD_BYTES: usize = 64;
 
 /// Calls `on_word` for each word of `text`, in order.
 pub(crate) fn words(text: &str, mut on_word: impl FnMut(&str)) {
-    if is_nfkc_quick(text.chars()) == IsNormalized::Yes {
-        return cut(text, &mut on_word);
-    }
-    let normal: String = text.nfkc().collect();
-    cut(&normal, &mut on_word);
+    cut_normal(text, StopWords::Keep, &mut on_word);
 }
 
-fn cut(text: &str, on_word: &mut dyn FnMut(&str)) {
-    let mut words = Words { stemmer: Stemmer::new(Algorithm::English), word: String::new() };
+/// Calls `on_word` for each word of a query that says what is looked for: stop words are left
+/// out, unless there is nothing else. They stay in the index, so "to be or not to be" is found.
+pub(crate) fn query_words(text: &str, mut on_word: impl FnMut(&str)) {
+    let mut any = false;
+    cut_normal(text, StopWords::Drop, &mut |word| {
+        any = true;
+        on_word(word);
+    });
+    if !any {
+        cut_normal(text, StopWords::Keep, &mut on_word);
+    }
+}
+
+fn cut_normal(text: &str, stop_words: StopWords, on_word: &mut dyn FnMut(&str)) {
+    if is_nfkc_quick(text.chars()) == IsNormalized::Yes {
+        return cut(text, stop_words, on_word);
+    }
+    let normal: String = text.nfkc().collect();
+    cut(&normal, stop_words, on_word);
+}
+
+fn cut(text: &str, stop_words: StopWords, on_word: &mut dyn FnMut(&str)) {
+    let stemmer = Stemmer::new(Algorithm::English);
+    let mut words = Words { stemmer, word: String::new(), stop_words };
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let kind = Kind::of(first);
@@ -85,9 +105,17 @@ fn is_unspaced(c: char) -> bool {
     )
 }
 
+/// What becomes of [stop words](stop::is_stop_word).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StopWords {
+    Keep,
+    Drop,
+}
+
 struct Words {
     stemmer: Stemmer,
     word: String,
+    stop_words: StopWords,
 }
 
 impl Words {
@@ -97,7 +125,8 @@ impl Words {
             fold(c, &mut self.word);
         }
         self.word.truncate(self.word.floor_char_boundary(MAX_WORD_BYTES));
-        if self.word.is_empty() {
+        let drops = self.stop_words == StopWords::Drop;
+        if self.word.is_empty() || (drops && stop::is_stop_word(&self.word)) {
             return;
         }
         if self.word.bytes().all(|byte| byte.is_ascii_lowercase()) {
@@ -167,6 +196,22 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(cut_up(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_asked_without_stop_words_unless_it_has_no_others() {
+        let cases: [(&str, &[&str]); 5] = [
+            ("What is the boiler's pressure?", &["boiler", "pressur"]),
+            ("To be, or not to be", &["to", "be", "or", "not", "to", "be"]),
+            ("的压力 is", &["的", "的压", "压", "压力", "力"]),
+            ("IT department", &["depart"]),
+            ("", &[]),
+        ];
+        for (text, expected) in cases {
+            let mut found = vec![];
+            query_words(text, |word| found.push(word.to_owned()));
+            assert_eq!(found, expected, "{text}");
         }
     }
 

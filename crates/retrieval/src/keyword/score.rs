@@ -12,9 +12,21 @@ const MAX_WORDS: usize = 4_096;
 /// Of the words read, this many of the rarest are scored.
 const MAX_TERMS: usize = 64;
 
+/// BM25's third number: how soon a word that the query repeats stops counting more (Robertson and
+/// Walker, TREC-3). Long questions say what they are about more than once.
+const K3: f32 = 8.0;
+
+struct Weights {
+    terms: Vec<Weighted>,
+    /// The weights of all of the query's words together.
+    possible: f32,
+    /// The part of it that words have which stand anywhere, 0 to 1.
+    known: f32,
+}
+
 struct Weighted {
     term: String,
-    /// The inverse document frequency.
+    /// The inverse document frequency, by how often the query says it.
     weight: f32,
 }
 
@@ -28,13 +40,15 @@ pub(super) fn search(
     if alive == 0 || limit == 0 || query.allow.is_some_and(|allow| allow.is_empty()) {
         return Ok(vec![]);
     }
-    let terms = weigh(state, alive, query.text)?;
+    let Weights { terms, possible, known } = weigh(state, alive, query.text)?;
     let total: u64 = state.segments.iter().map(|segment| segment.total_length).sum();
     let average = (total + state.fresh.total_length) as f32 / alive as f32;
     let norm = Norm {
         base: bm25.k1 * (1.0 - bm25.b),
         per_word: bm25.k1 * bm25.b / average.max(1.0),
-        gain: bm25.k1 + 1.0,
+        // A score is the part that it is of what the query's words could come to, and a query of
+        // which the store knows but few words says little of any chunk.
+        gain: known / possible,
     };
     let mut top = Top::new(limit);
     let mut scores = vec![];
@@ -67,24 +81,27 @@ pub(super) fn search(
 
 /// The query's distinct words that stand anywhere, in the order of their text: scores are added in
 /// that order, so they come out the same to the last bit wherever a chunk's postings are kept.
-fn weigh(state: &State, alive: u64, text: &str) -> Result<Vec<Weighted>> {
+fn weigh(state: &State, alive: u64, text: &str) -> Result<Weights> {
     let mut words = vec![];
-    analyzer::words(text, |word| {
+    analyzer::query_words(text, |word| {
         if words.len() < MAX_WORDS {
             words.push(word.to_owned());
         }
     });
     words.sort_unstable();
-    words.dedup();
     let mut terms = vec![];
-    for term in words {
+    let (mut possible, mut known) = (0.0, 0.0);
+    for same in words.chunk_by(|a, b| a == b) {
+        let (term, times) = (same[0].clone(), same.len() as f32);
         let mut count = state.fresh.count_of(&term);
         for segment in &state.segments {
             count += segment.count_of(&term).map_err(broken)?;
         }
+        let rarity = (1.0 + (alive as f32 - count as f32 + 0.5) / (count as f32 + 0.5)).ln();
+        let weight = rarity * times * (K3 + 1.0) / (times + K3);
+        possible += weight;
         if count > 0 {
-            let (all, count) = (alive as f32, count as f32);
-            let weight = (1.0 + (all - count + 0.5) / (count + 0.5)).ln();
+            known += weight;
             terms.push(Weighted { term, weight });
         }
     }
@@ -94,7 +111,8 @@ fn weigh(state: &State, alive: u64, text: &str) -> Result<Vec<Weighted>> {
         terms.truncate(MAX_TERMS);
         terms.sort_unstable_by(|a, b| a.term.cmp(&b.term));
     }
-    Ok(terms)
+    let possible = f32::max(possible, f32::MIN_POSITIVE);
+    Ok(Weights { terms, possible, known: known / possible })
 }
 
 /// What of BM25's formula is the same for every chunk.
