@@ -14,9 +14,27 @@ pub(crate) struct TextExtractor;
 impl Extractor for TextExtractor {
     fn extract(&self, bytes: &[u8], limits: &Limits) -> Result<Document, FileError> {
         let (text, warnings) = decode(bytes, limits)?;
-        let lines = text.lines().map(|line| Line::new(line, LineKind::Text)).collect();
-        Ok(one_page(None, lines, warnings))
+        let mut lines: Vec<Line> =
+            text.lines().map(|line| Line::new(line, LineKind::Text)).collect();
+        let title = title(&lines).map(str::to_owned);
+        if title.is_some() {
+            lines[0].kind = LineKind::Heading(1);
+        }
+        Ok(one_page(title, lines, warnings))
     }
+}
+
+/// A first line longer than this is no title.
+const MOST_TITLE_CHARS: usize = 250;
+
+/// The first line, if it stands apart from text that is longer than it.
+fn title(lines: &[Line]) -> Option<&str> {
+    let [first, second, rest @ ..] = lines else { return None };
+    let title = first.text.trim();
+    let apart = !title.is_empty() && second.text.trim().is_empty();
+    let short = title.chars().nth(MOST_TITLE_CHARS).is_none();
+    let longer = rest.iter().map(|line| line.text.len()).sum::<usize>() > title.len();
+    (apart && short && longer).then_some(title)
 }
 
 /// A document of a format without pages, whose line ends are the author's.
