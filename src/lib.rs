@@ -57,9 +57,9 @@ pub use docent_engine::{
 };
 pub use docent_retrieval::{
     AttachOptions, CandidateTrace, Collections, CollectionsOptions, CollectionsParts, Comparison,
-    Finding, IngestProgress, IngestStage, ListPlace, NewFile, ProcessOutcome, Pruned, Question,
-    ReembedProgress, Repair, RolledBack, SearchHit, SearchMode, SearchOptions, SearchResult,
-    StageTime, StoreVectors, Trace, VectorIndexKind, Wanted,
+    Finding, Fusion, IngestProgress, IngestStage, ListPlace, NewFile, ProcessOutcome, Pruned,
+    Question, ReembedProgress, Repair, RolledBack, SearchHit, SearchMode, SearchOptions,
+    SearchResult, StageTime, StoreVectors, Trace, VectorIndexKind, Wanted,
 };
 
 /// Assistants, threads and runs, whole.

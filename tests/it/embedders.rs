@@ -28,6 +28,7 @@ impl Letters {
             dims,
             window_tokens: 256,
             languages: vec![],
+            cosines: Default::default(),
         };
         Self { spec, passages: Arc::default() }
     }

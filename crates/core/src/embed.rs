@@ -46,6 +46,26 @@ pub struct EmbedderSpec {
     ///
     /// A query in another language is answered by words alone: the vectors would be noise.
     pub languages: Vec<String>,
+    /// How its cosines are to be read.
+    pub cosines: CosineScale,
+}
+
+/// Where a model's cosines stand: one model calls texts that have nothing to do with each other
+/// 0.05 alike, another 0.76.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosineScale {
+    /// The cosine of texts that have nothing to do with each other.
+    pub unrelated: f32,
+    /// How far such cosines are spread, about their standard deviation. Greater than 0.
+    pub spread: f32,
+}
+
+impl Default for CosineScale {
+    /// That of models trained at a temperature of 0.05, as sentence-transformers' are.
+    fn default() -> Self {
+        Self { unrelated: 0.05, spread: 0.09 }
+    }
 }
 
 /// Names everything an embedder's vectors depend on: weights, pooling, prefixes, window.

@@ -59,7 +59,9 @@ pub use chat::{
 pub use chunk::{Chunk, ChunkId, ChunkRange, ChunkSet, IndexedChunk, PageStart, TextHash};
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SequentialIds, SystemClock, Timestamp};
 pub use crash::crash_point;
-pub use embed::{Embedder, EmbedderSpec, Embedders, Embedding, Fingerprint, InputRole, Pooling};
+pub use embed::{
+    CosineScale, Embedder, EmbedderSpec, Embedders, Embedding, Fingerprint, InputRole, Pooling,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use file::{
     Attributes, BatchStatus, ChunkingStrategy, File, FileBatch, FileCounts, FileError,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use docent_core::{Error, Result};
-use docent_retrieval::{SearchMode, SearchOptions};
+use docent_retrieval::{Fusion, SearchMode, SearchOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::Corpus;
@@ -30,6 +30,12 @@ pub struct Pipeline {
     /// How many of each index's best are looked at.
     #[serde(default = "Pipeline::candidates")]
     pub candidates: usize,
+    /// How the indexes' lists become one: `scores` or `ranks`.
+    #[serde(default)]
+    pub fusion: Fusion,
+    /// How many of the best candidates the others are compared with; 0 for none.
+    #[serde(default = "Pipeline::neighbors")]
+    pub neighbors: usize,
     /// How many of the best candidates the reranker, if there is one, looks at.
     #[serde(default = "Pipeline::rerank")]
     pub rerank: usize,
@@ -40,13 +46,23 @@ impl Pipeline {
         SearchOptions::default().candidates
     }
 
+    fn neighbors() -> usize {
+        SearchOptions::default().neighbors
+    }
+
     fn rerank() -> usize {
         SearchOptions::default().rerank
     }
 
     fn of_mode(name: &str, mode: SearchMode) -> Self {
-        let (candidates, rerank) = (Self::candidates(), Self::rerank());
-        Self { name: name.to_owned(), mode, candidates, rerank }
+        Self {
+            name: name.to_owned(),
+            mode,
+            candidates: Self::candidates(),
+            fusion: Fusion::default(),
+            neighbors: if mode == SearchMode::Hybrid { Self::neighbors() } else { 0 },
+            rerank: Self::rerank(),
+        }
     }
 
     /// One of the names `bm25`, `dense` and `default`.
@@ -75,6 +91,8 @@ impl Pipeline {
             limit: DEPTH,
             mode: self.mode,
             candidates: self.candidates,
+            fusion: self.fusion,
+            neighbors: self.neighbors,
             rerank: self.rerank,
             ..SearchOptions::default()
         }

@@ -59,6 +59,7 @@ fn spec(manifest: &Manifest, settings: &EmbedderManifest) -> Result<EmbedderSpec
         dims: settings.dims,
         window_tokens: settings.window_tokens,
         languages: manifest.languages.clone(),
+        cosines: manifest.cosines,
     })
 }
 

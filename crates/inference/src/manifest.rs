@@ -7,11 +7,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use docent_core::{BlobHash, Error, Pooling, Result};
+use docent_core::{BlobHash, CosineScale, Error, Pooling, Result};
 use serde::Deserialize;
 
 /// What a model is, and how to get it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Manifest {
@@ -36,6 +36,10 @@ pub struct Manifest {
     /// For [`ModelKind::Embedder`]: how its vectors are made.
     #[serde(default)]
     pub embedder: Option<EmbedderManifest>,
+    /// For [`ModelKind::Embedder`]: how its cosines are to be read, if that was measured. No part
+    /// of what the vectors depend on.
+    #[serde(default)]
+    pub cosines: CosineScale,
     /// Its files.
     #[serde(default)]
     pub files: Vec<ModelFile>,

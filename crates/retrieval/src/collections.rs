@@ -47,6 +47,7 @@ pub use transfer::export;
 use crate::keyword::Bm25;
 use crate::tables::{JOBS, Job, STORE_FILES, VECTOR_STORES, vector_store, within};
 use collection::Collection;
+pub(crate) use collection::{KEYWORD, VECTOR};
 use embedders::OtherEmbedders;
 use queue::Queue;
 

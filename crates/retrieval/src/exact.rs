@@ -19,8 +19,8 @@ use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use docent_core::{
-    Change, ChangeKind, ChunkId, ChunkRange, Embedding, Error, Fingerprint, Hit, Index, Query,
-    Result, Seq,
+    Change, ChangeKind, ChunkId, ChunkRange, ChunkSet, Embedding, Error, Fingerprint, Hit, Index,
+    Query, Result, Seq,
 };
 use half::f16;
 
@@ -75,6 +75,20 @@ impl ExactIndex {
     /// Every chunk it holds, in order.
     pub fn chunks(&self) -> Vec<ChunkId> {
         self.read().rows.chunks()
+    }
+
+    /// The direction of `chunk`, of length 1: of its windows together. None if it has no vectors.
+    pub(crate) fn direction(&self, chunk: ChunkId) -> Option<Vec<f32>> {
+        let inner = self.read();
+        let only = ChunkSet::from_ranges([ChunkRange { start: chunk, end: ChunkId(chunk.0 + 1) }]);
+        let mut sum = vec![0.0f32; self.shape.dims];
+        for number in inner.rows.rows_of(&only).into_iter().flatten() {
+            let scale = inner.rows.scale(number);
+            let codes = inner.rows.codes(number).iter();
+            sum.iter_mut().zip(codes).for_each(|(sum, code)| *sum += scale * f32::from(*code));
+        }
+        let length = sum.iter().map(|value| value * value).sum::<f32>().sqrt();
+        (length > 0.0).then(|| sum.iter().map(|value| value / length).collect())
     }
 
     /// How many chunks it holds.

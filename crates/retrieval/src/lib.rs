@@ -22,6 +22,7 @@ mod fusion;
 mod hnsw;
 mod keyword;
 mod language;
+mod neighbors;
 mod overlap;
 mod rewrite;
 mod tables;
@@ -36,6 +37,7 @@ pub use collections::{
     StoreVectors, Trace, VectorIndexKind, VectorStoreSummary, Wanted, export, remembered_embedders,
 };
 pub use exact::{ExactIndex, VectorShape};
+pub use fusion::Fusion;
 pub use hnsw::{HnswIndex, HnswOptions};
 pub use keyword::{Bm25, KeywordIndex};
 pub use rewrite::rewrite_query;

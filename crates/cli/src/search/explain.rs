@@ -78,10 +78,13 @@ fn row(candidate: &CandidateTrace, names: &mut Names<'_>) -> Result<Vec<Cell>> {
     ])
 }
 
-/// `#3 (12.41)`: rank and score in a list.
+/// `#3 (0.412)`: rank and score in a list; `(0.412)` for what another list found.
 fn place(candidate: &CandidateTrace, list: &str) -> Cell {
     let place = candidate.lists.iter().find(|place| place.list == list);
-    let text = place.map(|ListPlace { rank, score, .. }| format!("#{rank} ({score:.3})"));
+    let text = place.map(|ListPlace { rank, score, .. }| match rank {
+        Some(rank) => format!("#{rank} ({score:.3})"),
+        None => format!("({score:.3})"),
+    });
     Cell::new(text.unwrap_or_default())
 }
 

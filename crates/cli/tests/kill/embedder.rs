@@ -20,6 +20,7 @@ impl Tiny {
             dims,
             window_tokens: 256,
             languages: vec![],
+            cosines: Default::default(),
         })
     }
 }

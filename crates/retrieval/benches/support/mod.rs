@@ -72,6 +72,7 @@ impl Made {
             dims: DIMS,
             window_tokens: 256,
             languages: vec![],
+            cosines: Default::default(),
         };
         Self { spec, windows }
     }

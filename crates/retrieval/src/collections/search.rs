@@ -1,31 +1,29 @@
 //! From a question to the best passages: every index asked, fused, reranked, thinned out.
 
+mod asked;
 mod trace;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use docent_core::{
-    ChunkSet, Embedder, Embedding, Error, FileId, Filter, Fingerprint, IndexedChunk, InputRole,
-    Query, Read, Result, VectorStoreId,
+    ChunkSet, Embedder, Error, FileId, Filter, IndexedChunk, Read, Result, VectorStoreId,
 };
 use serde::{Deserialize, Serialize};
 
 use super::Collections;
-use super::collection::{Collection, VECTOR};
+use super::collection::Collection;
 use crate::exact::ExactIndex;
-use crate::follower::Follower;
-use crate::fusion::{self, Candidate, List};
+use crate::fusion::{self, Fusion};
 use crate::language;
 use crate::overlap::Given;
 use crate::tables::{self, CHUNKS, FILES};
 
 pub use trace::{CandidateTrace, ListPlace, StageTime, Trace};
 
+pub(super) use asked::direction;
+use asked::{Asked, compare, embed_query};
 use trace::Stopwatch;
-
-/// Threads that ask the indexes of one search.
-const THREADS: usize = 4;
 
 /// What a search is to give.
 #[derive(Clone, Debug)]
@@ -40,6 +38,11 @@ pub struct SearchOptions {
     pub mode: SearchMode,
     /// How many of each index's best are looked at.
     pub candidates: usize,
+    /// How the indexes' lists become one.
+    pub fusion: Fusion,
+    /// How many of the best candidates the others are compared with, to let those rise that are
+    /// like them; with 0 none. Needs vectors, and fusion by scores.
+    pub neighbors: usize,
     /// How many of the best candidates the reranker, if there is one, looks at; with 0 it has no
     /// say.
     pub rerank: usize,
@@ -56,6 +59,8 @@ impl Default for SearchOptions {
             score_threshold: 0.0,
             mode: SearchMode::default(),
             candidates: 100,
+            fusion: Fusion::default(),
+            neighbors: 3,
             rerank: 40,
             explain: false,
         }
@@ -94,8 +99,9 @@ pub struct SearchHit {
     pub chunk: IndexedChunk,
     /// The name of its file.
     pub filename: String,
-    /// 0 to 1, never greater than the hit before's. It tells better from worse within one search,
-    /// not how good a passage is: 1 stands for the first of every list.
+    /// 0 to 1, never greater than the hit before's: an estimate of the chance that the passage
+    /// answers the query, if a reranker did not give its own. docs/quality.md says how good an
+    /// estimate it is.
     pub score: f32,
 }
 
@@ -172,17 +178,27 @@ impl Collections {
         watch.lap("open", &mut trace);
         let vectors = embed_query(&searched, query)?;
         watch.lap("embed", &mut trace);
-        let lists = ask(&searched, query, &vectors, options.candidates)?;
+        let asked = Asked { query, vectors: &vectors };
+        let mut lists = asked.ask(&searched, options.candidates)?;
         watch.lap("indexes", &mut trace);
-        let candidates = fusion::fuse(lists, options.candidates);
-        trace.candidates = candidates.iter().map(CandidateTrace::new).collect();
+        if options.fusion == Fusion::Scores {
+            asked.look_up(&searched, &mut lists)?;
+            watch.lap("look up", &mut trace);
+        }
+        let mut fused = fusion::fuse(&lists, options.candidates, options.fusion);
+        if options.neighbors > 0 && options.fusion == Fusion::Scores {
+            compare(&searched, &mut fused, options.neighbors);
+            watch.lap("neighbors", &mut trace);
+        }
+        trace.candidates =
+            fused.candidates.iter().map(|it| CandidateTrace::new(it, &fused)).collect();
         let read = self.store.read()?;
         let needed = match &self.reranker {
-            _ if options.explain => candidates.len(),
+            _ if options.explain => trace.candidates.len(),
             Some(_) => options.rerank,
             None => 0,
         };
-        let mut found = read_first(&*read, candidates, needed, &mut trace)?;
+        let mut found = read_first(&*read, needed, &mut trace)?;
         watch.lap("read", &mut trace);
         self.rerank(query, &mut found, options, &mut trace)?;
         watch.lap("rerank", &mut trace);
@@ -285,26 +301,18 @@ fn uses_vectors(collection: &Collection, query: &str, trace: &mut Trace) -> bool
         note(format!(
             "vectors not used: {} understands {}, the query is {language}",
             spec.name,
-            spec.languages.join(", ")
+            named(&spec.languages)
         ));
         return false;
     }
     true
 }
 
-/// The query's vector by each embedder that some store needs.
-type QueryVectors = BTreeMap<Fingerprint, Vec<f32>>;
-
-fn embed_query(searched: &[Searched], query: &str) -> Result<QueryVectors> {
-    let mut vectors = QueryVectors::new();
-    for embedder in searched.iter().filter_map(Searched::embedder) {
-        let fingerprint = &embedder.spec().fingerprint;
-        if !vectors.contains_key(fingerprint) {
-            let made = embedder.embed(&[query], InputRole::Query)?;
-            vectors.extend(made.first().map(|made| (fingerprint.clone(), direction(made))));
-        }
+fn named(languages: &[String]) -> String {
+    match languages.len() {
+        0..=8 => languages.join(", "),
+        many => format!("{many} languages"),
     }
-    Ok(vectors)
 }
 
 /// Puts the reranked first, in their new order, and keeps scores within 0 to 1 and falling.
@@ -320,19 +328,6 @@ fn apply_scores(found: &mut Vec<Found>, scores: &[f32]) {
     found.extend(rest.into_iter().map(|found| Found { score: found.score * last, ..found }));
 }
 
-/// A query longer than a window has several vectors; their mean stands for it.
-pub(super) fn direction(embedding: &Embedding) -> Vec<f32> {
-    let mut sum = vec![0.0f32; embedding.dims()];
-    for window in embedding.windows() {
-        sum.iter_mut().zip(window).for_each(|(sum, value)| *sum += value);
-    }
-    let length = sum.iter().map(|value| value * value).sum::<f32>().sqrt();
-    if length > 0.0 {
-        sum.iter_mut().for_each(|value| *value /= length);
-    }
-    sum
-}
-
 fn note_missing_vectors(collection: &Collection, trace: &mut Trace) {
     let chunks = collection.keyword_index().len();
     let embedded = collection.vector_index().map_or(0, ExactIndex::chunk_count);
@@ -341,63 +336,14 @@ fn note_missing_vectors(collection: &Collection, trace: &mut Trace) {
     }
 }
 
-/// Asks every index of every store at the same time.
-fn ask(
-    searched: &[Searched],
-    query: &str,
-    vectors: &QueryVectors,
-    limit: usize,
-) -> Result<Vec<List>> {
-    let asked: Vec<_> = searched
-        .iter()
-        .flat_map(|searched| {
-            let embedder = searched.embedder();
-            let vector = embedder.and_then(|embedder| vectors.get(&embedder.spec().fingerprint));
-            let vector = vector.map(Vec::as_slice);
-            let followers = searched.collection.followers().iter();
-            let asked = followers.filter(move |follower| match follower.name {
-                VECTOR => vector.is_some(),
-                _ => searched.by_words,
-            });
-            asked.map(move |follower| (searched, &**follower, vector))
-        })
-        .collect();
-    let ask_one = |asked: &(&Searched, &Follower, Option<&[f32]>)| -> Result<List> {
-        let (searched, follower, vector) = *asked;
-        let query = Query { text: query, vector, allow: searched.allow.as_ref() };
-        let hits = follower.index.search(&query, limit)?;
-        Ok(List { name: follower.name, store: searched.collection.id, hits })
-    };
-    // Threads and not rayon's: an index may make us wait, and fans out on rayon itself.
-    let share = asked.len().div_ceil(THREADS).max(1);
-    let mut shares = asked.chunks(share);
-    let own = shares.next().unwrap_or_default();
-    std::thread::scope(|scope| {
-        let others: Vec<_> = shares
-            .map(|share| scope.spawn(|| share.iter().map(ask_one).collect::<Result<Vec<_>>>()))
-            .collect();
-        let mut lists = own.iter().map(ask_one).collect::<Result<Vec<_>>>()?;
-        for other in others {
-            let panicked = |_| Error::internal("an index panicked");
-            lists.extend(other.join().map_err(panicked)??);
-        }
-        Ok(lists)
-    })
-}
-
 /// The candidates, the passages of the first `needed` of them read. Of these, one that was deleted
 /// since an index found it drops out.
-fn read_first(
-    read: &dyn Read,
-    candidates: Vec<Candidate>,
-    needed: usize,
-    trace: &mut Trace,
-) -> Result<Vec<Found>> {
+fn read_first(read: &dyn Read, needed: usize, trace: &mut Trace) -> Result<Vec<Found>> {
     let mut found = vec![];
-    for (at, candidate) in candidates.into_iter().enumerate() {
+    for (at, candidate) in trace.candidates.iter_mut().enumerate() {
         let mut chunk = None;
         if at < needed {
-            chunk = passage(read, &mut trace.candidates[at])?;
+            chunk = passage(read, candidate)?;
             if chunk.is_none() {
                 continue;
             }

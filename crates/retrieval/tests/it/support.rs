@@ -155,6 +155,7 @@ impl Bag {
             dims,
             window_tokens: 256,
             languages: vec!["en".into()],
+            cosines: Default::default(),
         };
         Self { spec, passages }
     }

@@ -90,6 +90,7 @@ fn a_vector_store_deleted_while_its_files_are_read_holds_up_no_other() {
         dims: 1,
         window_tokens: 256,
         languages: vec![],
+        cosines: Default::default(),
     };
     let doomed = Arc::new(OnceLock::new());
     let embedder = Interrupting { spec, doomed: doomed.clone() };

@@ -36,6 +36,7 @@ fn api() -> Api {
         dims: 2,
         window_tokens: 4,
         languages: vec![],
+        cosines: Default::default(),
     };
     let setup = Setup { embedder: Some(Arc::new(Words(spec))), ..Setup::default() };
     Api::with(Arc::new(Scripted::new([])), setup)

@@ -246,6 +246,7 @@ impl Named {
             dims: 2,
             window_tokens: 256,
             languages: vec![],
+            cosines: Default::default(),
         };
         Setup { embedder: Some(Arc::new(Self(spec))), ..Setup::default() }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use docent_core::{ChunkId, FileId, VectorStoreId};
 use serde::Serialize;
 
-use crate::fusion::{Candidate, Place};
+use crate::fusion::{Candidate, Fused, Place};
 
 /// How a search came to its hits.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -39,7 +39,10 @@ pub struct CandidateTrace {
     pub file: Option<FileId>,
     /// Its place in each list that has it.
     pub lists: Vec<ListPlace>,
-    /// Its score by rank fusion, 0 to 1.
+    /// The cosine between it and the best candidates, if they were compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neighbors: Option<f32>,
+    /// Its score by all of that, 0 to 1.
     pub fused: f32,
     /// The reranker's own score, if it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +53,7 @@ pub struct CandidateTrace {
 }
 
 impl CandidateTrace {
-    pub(super) fn new(candidate: &Candidate) -> Self {
+    pub(super) fn new(candidate: &Candidate, fused: &Fused) -> Self {
         let place =
             |place: &Place| ListPlace { list: place.list, rank: place.rank, score: place.score };
         Self {
@@ -58,21 +61,23 @@ impl CandidateTrace {
             chunk: candidate.chunk,
             file: None,
             lists: candidate.places.iter().map(place).collect(),
-            fused: candidate.fused,
+            neighbors: candidate.neighbors,
+            fused: fused.score(candidate),
             reranked: None,
             dropped: None,
         }
     }
 }
 
-/// A place in one index's list.
+/// What one index says of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ListPlace {
     /// The index: `keyword` or `vector`.
     pub list: &'static str,
-    /// From 1.
-    pub rank: usize,
-    /// The index's own score: BM25, or a cosine.
+    /// From 1; none when the index did not find the chunk among its best, and was only asked for
+    /// its score because another did.
+    pub rank: Option<usize>,
+    /// The index's own score: BM25 as a part of what the query's words could come to, or a cosine.
     pub score: f32,
 }
 
