@@ -17,7 +17,7 @@ use crate::Library;
 use crate::embedders::{CatalogEmbedders, named_embedder, own_embedder};
 
 /// The embedder of a library that has no vectors yet, when nobody names another.
-pub const DEFAULT_EMBEDDER: &str = "all-MiniLM-L6-v2";
+pub const DEFAULT_EMBEDDER: &str = "multilingual-e5-small-q4";
 
 /// Everything that can be chosen about a [`Library`] before it is opened.
 #[derive(Debug)]

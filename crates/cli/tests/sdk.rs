@@ -20,7 +20,7 @@ const TOOLS: [&str; 3] = ["jsonschema==4.26.0", "pyyaml==6.0.3", "python-dotenv=
 const NODE_CLIENT: &str = "openai@6.49.0";
 
 const CHAT_WEIGHTS: &str = "SmolLM2-135M-Instruct";
-const EMBEDDER_WEIGHTS: &str = "all-MiniLM-L6-v2";
+const EMBEDDER_WEIGHTS: &str = "multilingual-e5-small-q4";
 
 #[test]
 fn the_newest_client_tells_its_story() {
@@ -71,7 +71,7 @@ fn the_node_client_tells_its_story() {
 #[test]
 fn models_on_this_machine_answer_the_newest_client() {
     let Some(chat) = weights(CHAT_WEIGHTS, "gguf") else { return };
-    let Some(_) = weights(EMBEDDER_WEIGHTS, "safetensors") else { return };
+    let Some(_) = weights(EMBEDDER_WEIGHTS, "bin") else { return };
     python(NEWEST, "local.py", &[&chat]);
 }
 

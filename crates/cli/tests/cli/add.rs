@@ -131,7 +131,7 @@ fn without_weights_and_offline_words_still_find() {
     let ran = Ran::of(&mut home.with_embedder(&["add", "a.md", "--offline"]));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stderr.contains("warning: searching by words alone"), "{ran:?}");
-    assert!(ran.stderr.contains("docent models pull all-MiniLM-L6-v2"), "{ran:?}");
+    assert!(ran.stderr.contains("docent models pull multilingual-e5-small-q4"), "{ran:?}");
     let ran =
         Ran::of(home.with_embedder(&["search", "valve", "--json"]).env("DOCENT_OFFLINE", "1"));
     assert!(ran.stdout.contains("alpha valve"), "{ran:?}");

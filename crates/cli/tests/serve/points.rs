@@ -79,11 +79,11 @@ fn a_kill_while_vectors_are_made_loses_nothing() {
 #[cfg(debug_assertions)]
 fn has_weights() -> bool {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_docent"));
-    let here = command.args(["models", "path", "all-MiniLM-L6-v2"]).output().unwrap();
+    let here = command.args(["models", "path", "multilingual-e5-small-q4"]).output().unwrap();
     let required = std::env::var("DOCENT_TEST_MODELS").is_ok_and(|value| value == "required");
-    assert!(here.status.success() || !required, "all-MiniLM-L6-v2 is not here");
+    assert!(here.status.success() || !required, "multilingual-e5-small-q4 is not here");
     if !here.status.success() {
-        eprintln!("SKIPPED: run \"docent models pull all-MiniLM-L6-v2\"");
+        eprintln!("SKIPPED: run \"docent models pull multilingual-e5-small-q4\"");
     }
     here.status.success()
 }
