@@ -667,6 +667,8 @@ steps = client.beta.threads.runs.steps.list(
 (search,) = steps[1].to_dict()["step_details"]["tool_calls"]
 assert search["type"] == "file_search" and len(search["file_search"]["results"]) == 3, search
 assert "合伙干" in search["file_search"]["results"][0]["content"][0]["text"], search
+(query,) = search["file_search"]["report"]["queries"]
+assert len(query["hits"]) == 3 and all(hit["given"] for hit in query["hits"]), search
 
 # %% 六、多个 Assistants 协作
 hats = {

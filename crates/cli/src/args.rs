@@ -127,6 +127,7 @@ pub(crate) struct Search {
 Examples:
   docent ask \"How long is the warranty period?\"
   docent ask --thread thread_... \"And for batteries?\"
+  docent ask --explain \"What is the warranty, and what does it cost?\"
   docent ask --add report.pdf \"What does the report conclude?\"
   docent ask --model gpt-4o \"Compare both offers.\"    (a name in docent.toml)")]
 pub(crate) struct Ask {
@@ -142,6 +143,9 @@ pub(crate) struct Ask {
     /// Add this file, folder or glob first; may be given several times
     #[arg(long, value_name = "PATH")]
     pub(crate) add: Vec<PathBuf>,
+    /// Show what was searched for in place of the question, and what each query found
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Print JSON, once the answer is complete
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,12 +1,14 @@
 //! `docent ask`: an answer as it comes, then its sources.
 
+mod searches;
 mod sources;
 
 use std::io::Write;
 
 use anyhow::{Result, bail};
 use docent::{
-    AskOptions, Asked, Library, Message, MessageDelta, Run, RunEvent, RunStatus, ThreadId, Usage,
+    AskOptions, Asked, Library, Message, MessageDelta, Run, RunEvent, RunStatus, SearchReport,
+    StepStatus, ThreadId, Usage,
 };
 use serde::Serialize;
 
@@ -25,7 +27,8 @@ pub(crate) fn run(args: &args::Ask, setup: &Setup) -> Result<Outcome> {
     let defaults = AskOptions::default();
     let model = args.model.clone().unwrap_or(defaults.model);
     let asked = library.ask(&args.question, AskOptions { model, thread })?;
-    let mut answer = Answer::new(asked.thread, args.json, &setup.console);
+    let shape = Shape { json: args.json, explain: args.explain };
+    let mut answer = Answer::new(asked.thread, shape, &setup.console);
     answer.listen(asked, &library)?;
     answer.finish()?;
     Ok(if interrupt::pressed() { Outcome::Interrupted } else { added })
@@ -57,12 +60,20 @@ fn open(args: &args::Ask, setup: &Setup) -> Result<(Library, Outcome)> {
     Ok((library, report.outcome()))
 }
 
+/// How an answer is shown.
+#[derive(Clone, Copy)]
+struct Shape {
+    json: bool,
+    explain: bool,
+}
+
 /// An answer on its way to stdout.
 struct Answer<'a> {
     thread: ThreadId,
-    json: bool,
+    shape: Shape,
     console: &'a Console,
     sources: Sources,
+    searches: Vec<SearchReport>,
     message: Option<Message>,
     run: Option<Run>,
     /// Whether the last piece written ended a line.
@@ -70,9 +81,17 @@ struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    fn new(thread: ThreadId, json: bool, console: &'a Console) -> Self {
-        let sources = Sources::default();
-        Self { thread, json, console, sources, message: None, run: None, at_line_start: true }
+    fn new(thread: ThreadId, shape: Shape, console: &'a Console) -> Self {
+        Self {
+            thread,
+            shape,
+            console,
+            sources: Sources::default(),
+            searches: vec![],
+            message: None,
+            run: None,
+            at_line_start: true,
+        }
     }
 
     /// Reads the run's events to their end; Ctrl-C cancels the run.
@@ -90,6 +109,9 @@ impl<'a> Answer<'a> {
                 RunEvent::MessageDelta { delta, .. } => self.show(&delta)?,
                 RunEvent::Message(message) => self.message = Some(Message::clone(&message)),
                 RunEvent::Run(run) => self.run = Some(Run::clone(&run)),
+                RunEvent::Step(step) if step.status == StepStatus::Completed => {
+                    self.searches.extend(searches::of_step(&step));
+                }
                 _ => {}
             }
         }
@@ -99,7 +121,7 @@ impl<'a> Answer<'a> {
 
     fn show(&mut self, delta: &MessageDelta) -> Result<()> {
         let text = self.sources.numbered(&delta.text, &delta.annotations);
-        if self.json || text.is_empty() {
+        if self.shape.json || text.is_empty() {
             return Ok(());
         }
         let mut out = self.console.out();
@@ -110,13 +132,13 @@ impl<'a> Answer<'a> {
     }
 
     fn finish(self) -> Result<()> {
-        if !self.json && !self.at_line_start {
+        if !self.shape.json && !self.at_line_start {
             writeln!(self.console.out())?;
         }
         if let Some(reason) = self.run.as_ref().and_then(reason_of_failure) {
             bail!("{reason}; the question is kept in {}", self.thread);
         }
-        if self.json { self.write_json() } else { self.write_sources() }
+        if self.shape.json { self.write_json() } else { self.write_sources() }
     }
 
     fn write_sources(&self) -> Result<()> {
@@ -126,6 +148,9 @@ impl<'a> Answer<'a> {
             self.sources.write(&mut out)?;
         }
         drop(out);
+        if self.shape.explain {
+            searches::write(&self.searches, self.console)?;
+        }
         self.console.note(format_args!(
             "\ngo on with: docent ask --thread {NAME}{}{NAME:#} \"…\"",
             self.thread
@@ -143,6 +168,7 @@ impl<'a> Answer<'a> {
             answer: self.message.as_ref().map(sources::numbered_text).unwrap_or_default(),
             citations: self.sources.json(),
             usage: run.and_then(|run| run.usage),
+            searches: self.shape.explain.then_some(&self.searches[..]),
         })
     }
 }
@@ -170,4 +196,6 @@ struct Json<'a> {
     answer: String,
     citations: Vec<JsonCitation<'a>>,
     usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    searches: Option<&'a [SearchReport]>,
 }

@@ -9,7 +9,7 @@ use docent::inference::{Catalog, ModelConfig, ModelsConfig};
 use docent::ingest::ProcessGuard;
 use docent::store::{LibraryDir, Mode, project_dir};
 use docent::{
-    CollectionsOptions, DEFAULT_EMBEDDER, EngineOptions, Library, LibraryBuilder,
+    CollectionsOptions, DEFAULT_EMBEDDER, EngineOptions, Library, LibraryBuilder, QueryRewriting,
     RememberedEmbedder, VectorIndexKind,
 };
 use fs_err as fs;
@@ -38,6 +38,7 @@ pub(crate) struct Setup {
     pub(crate) library: PathBuf,
     embedder: Chosen,
     vector_index: VectorIndexKind,
+    query_rewriting: QueryRewriting,
     models: ModelsConfig,
 }
 
@@ -94,6 +95,7 @@ impl Setup {
             library,
             embedder,
             vector_index: settings.vector_index.into(),
+            query_rewriting: settings.query_rewriting.into(),
             models: with_extractive(models),
         })
     }
@@ -121,10 +123,15 @@ impl Setup {
 
     fn options_for_clients(&self) -> EngineOptions {
         let remote = |model: &ModelConfig| matches!(model, ModelConfig::Remote(_));
+        let usual = self.engine_options();
         match self.models.iter().any(|(_, model)| remote(model)) {
-            true => EngineOptions { workers: REMOTE_RUNS, ..Default::default() },
-            false => EngineOptions::default(),
+            true => EngineOptions { workers: REMOTE_RUNS, ..usual },
+            false => usual,
         }
+    }
+
+    fn engine_options(&self) -> EngineOptions {
+        EngineOptions { query_rewriting: self.query_rewriting, ..EngineOptions::default() }
     }
 
     /// Sees to it that there is a library. One that is there may be open elsewhere.
@@ -227,7 +234,8 @@ impl Setup {
         let guard = ProcessGuard::new(program, vec!["__extract".into()]);
         let collections =
             CollectionsOptions { vector_index: self.vector_index, ..CollectionsOptions::default() };
-        Ok(Library::builder(path).guard(Arc::new(guard)).collections(collections))
+        let builder = Library::builder(path).guard(Arc::new(guard)).collections(collections);
+        Ok(builder.engine(self.engine_options()))
     }
 
     /// Whether the weights of `name` are here, or could be fetched. Without them everything still
@@ -270,6 +278,8 @@ struct Settings {
     embedder: Option<String>,
     #[serde(default)]
     vector_index: VectorIndex,
+    #[serde(default)]
+    query_rewriting: Rewriting,
     /// Read by [`ModelsConfig`].
     #[serde(default, rename = "models")]
     _models: Option<toml::Table>,
@@ -290,6 +300,26 @@ impl From<VectorIndex> for VectorIndexKind {
             VectorIndex::Auto => Self::Auto,
             VectorIndex::Exact => Self::Exact,
             VectorIndex::Hnsw => Self::Hnsw,
+        }
+    }
+}
+
+/// Who rewrites what a search for an answer is to look for.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Rewriting {
+    #[default]
+    Model,
+    Rules,
+    Off,
+}
+
+impl From<Rewriting> for QueryRewriting {
+    fn from(rewriting: Rewriting) -> Self {
+        match rewriting {
+            Rewriting::Model => Self::Model,
+            Rewriting::Rules => Self::Rules,
+            Rewriting::Off => Self::Off,
         }
     }
 }

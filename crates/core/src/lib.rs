@@ -44,6 +44,7 @@ mod tool;
 
 mod assistant;
 mod run;
+mod searched;
 mod thread;
 
 mod record;
@@ -81,6 +82,7 @@ pub use run::{
     Call, CodeOutput, ContextReport, FileSearchResult, Run, RunError, RunErrorCode, RunIncomplete,
     RunStatus, RunStep, StepCall, StepDetails, StepStatus, Truncation,
 };
+pub use searched::{QueryHit, QueryReport, QueryWriter, SearchReport};
 pub use store::{Direction, Encoding, Read, Row, Scan, Store, TableSpec, Write};
 pub use table::{Key, Table};
 pub use thread::{

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AssistantId, AssistantTool, CallId, FileId, IndexedChunk, MessageId, Metadata, ResponseFormat,
-    RunId, StepId, ThreadId, Timestamp, ToolCall, ToolChoice, ToolResources, Usage, VectorStoreId,
+    RunId, SearchReport, StepId, ThreadId, Timestamp, ToolCall, ToolChoice, ToolResources, Usage,
+    VectorStoreId,
 };
 
 /// An assistant at work on a thread. What it was made with does not change when the assistant does.
@@ -285,6 +286,9 @@ pub enum Call {
         /// What was found, best first; none while it is running.
         #[serde(default)]
         results: Option<Vec<FileSearchResult>>,
+        /// How they were found; none while it is running.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<SearchReport>,
     },
     /// A function.
     Function {
@@ -379,7 +383,11 @@ mod tests {
         };
         let call = StepCall {
             id: "call_0123456789abcdefghijABCD".parse().unwrap(),
-            call: Call::FileSearch { arguments: "{}".into(), results: Some(vec![result]) },
+            call: Call::FileSearch {
+                arguments: "{}".into(),
+                results: Some(vec![result]),
+                report: Some(SearchReport::default()),
+            },
         };
         let json = serde_json::to_string(&call).unwrap();
         assert!(json.contains(r#""type":"file_search""#), "{json}");

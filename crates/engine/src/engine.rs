@@ -45,6 +45,10 @@ pub struct EngineOptions {
     /// How many chunks a [`Basic`](docent_core::Profile::Basic) model gets: small models lose the
     /// thread in more, and read slowly.
     pub basic_search_limit: usize,
+    /// Who rewrites what a search of a run is to look for.
+    pub query_rewriting: QueryRewriting,
+    /// How long a chat model may take to rewrite queries before rules do.
+    pub rewriting_time: Duration,
     /// Whether other processes work on the same store.
     pub sharing: Sharing,
     /// How long a worker holds a run without renewing its lease.
@@ -65,6 +69,8 @@ impl Default for EngineOptions {
             max_tool_turns: 16,
             search_limit: 20,
             basic_search_limit: 8,
+            query_rewriting: QueryRewriting::default(),
+            rewriting_time: Duration::from_secs(10),
             sharing: Sharing::Exclusive,
             lease: Duration::from_secs(30),
             tick: Duration::from_millis(500),
@@ -72,6 +78,23 @@ impl Default for EngineOptions {
             shutdown_grace: Duration::from_secs(5),
         }
     }
+}
+
+/// Who rewrites what a search of a run is to look for: a question that leans on the conversation,
+/// as in "and what does it cost?", finds nothing by its own words, and one that asks two things
+/// finds either badly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueryRewriting {
+    /// The run's chat model, in one short call, if it can [call
+    /// tools](docent_core::Profile::Tools) and its own query leans on the conversation; rules
+    /// everywhere else, and when it does not manage.
+    #[default]
+    Model,
+    /// Rules alone.
+    Rules,
+    /// Nobody: searches are made with what was written.
+    Off,
 }
 
 /// Whether other processes work on the same store.

@@ -106,7 +106,7 @@ pub use activity::Activity;
 pub use assistants::NewAssistant;
 pub use check::check;
 pub use docent_core::{Order, Page, PageRequest};
-pub use engine::{Engine, EngineOptions, EngineParts, Sharing};
+pub use engine::{Engine, EngineOptions, EngineParts, QueryRewriting, Sharing};
 pub use runs::{
     CODE_INTERPRETER, CRASH_POINTS, MessageDelta, NewRun, RunEvent, RunStream, StepDelta,
     SubmittedOutput,

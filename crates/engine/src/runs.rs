@@ -14,6 +14,8 @@ mod live;
 mod prompt;
 pub(crate) mod queue;
 mod replay;
+mod rewriting;
+mod searching;
 mod turn;
 pub(crate) mod work;
 

@@ -9,4 +9,5 @@ mod files;
 mod life;
 mod lists;
 mod recovery;
+mod rewriting;
 mod transcripts;

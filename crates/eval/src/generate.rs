@@ -18,6 +18,7 @@ use docent_core::{Error, Result};
 use crate::significance::Random;
 
 pub use passages::Passage;
+pub use write::check_target;
 
 /// With less text, finding a passage again says nothing.
 const FEWEST_PASSAGES: usize = 20;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use docent::{FileStatus, Library};
-use docent_eval::generate::{GenerateOptions, SourceDocument, generate};
+use docent_eval::generate::{GenerateOptions, SourceDocument, check_target, generate};
 use fs_err as fs;
 
 use crate::add;
@@ -16,6 +16,7 @@ use crate::outcome::{Outcome, WrongUsage};
 use crate::setup::{self, Embedding, Setup, Weights};
 
 pub(super) fn run(args: &args::EvalGenerate, setup: &Setup) -> Result<Outcome> {
+    check_target(&args.out)?;
     let (documents, outcome) = match &args.paths[..] {
         [] => (documents(&setup.existing(Weights::IfHere)?)?, Outcome::Done),
         paths => match read(paths, setup)? {

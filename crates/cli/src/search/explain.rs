@@ -1,6 +1,6 @@
-//! `--explain` for people: where each candidate stood, and why it was dropped.
+//! `--explain` for people: where each candidate stood, why it was dropped, and what each stage took.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
 use anyhow::Result;
@@ -47,8 +47,61 @@ pub(super) fn write(result: &SearchResult, library: &Library, console: &Console)
     for note in &trace.notes {
         writeln!(out, "note: {}", plain::lines(note))?;
     }
-    writeln!(out, "{DIM}{}{DIM:#}", timings(trace))?;
+    writeln!(out, "\n{BOLD}Stages{BOLD:#}")?;
+    stages(trace).write(&mut out, console.width())?;
     Ok(())
+}
+
+/// How long each stage took, and what it made of the candidates.
+fn stages(trace: &Trace) -> Table {
+    let mut table =
+        Table::new([("Stage", Align::Left), ("ms", Align::Right), ("Candidates", Align::Left)]);
+    for stage in &trace.stages {
+        let ms = format!("{:.1}", stage.micros as f64 / 1e3);
+        let candidates = match stage.stage {
+            "indexes" => found(trace),
+            "rerank" => reranked(trace),
+            "choose" => chosen(trace),
+            _ => String::new(),
+        };
+        table.push([Cell::new(stage.stage), Cell::new(ms), Cell::new(candidates)]);
+    }
+    table
+}
+
+/// `keyword 37, vector 100, together 112`.
+fn found(trace: &Trace) -> String {
+    let mut lists: BTreeMap<&str, usize> = BTreeMap::new();
+    for place in trace.candidates.iter().flat_map(|candidate| &candidate.lists) {
+        *lists.entry(place.list).or_default() += 1;
+    }
+    let several = lists.len() > 1;
+    let mut counts: Vec<String> =
+        lists.into_iter().map(|(list, count)| format!("{list} {count}")).collect();
+    if several {
+        counts.push(format!("together {}", trace.candidates.len()));
+    }
+    counts.join(", ")
+}
+
+fn reranked(trace: &Trace) -> String {
+    match trace.candidates.iter().filter(|it| it.reranked.is_some()).count() {
+        0 => String::new(),
+        count => format!("{count} looked at"),
+    }
+}
+
+/// `10 given; dropped: 95 (10 better ones were found), 7 (it was deleted)`.
+fn chosen(trace: &Trace) -> String {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for reason in trace.candidates.iter().filter_map(|it| it.dropped.as_deref()) {
+        *reasons.entry(reason).or_default() += 1;
+    }
+    let dropped: usize = reasons.values().sum();
+    let given = format!("{} given", trace.candidates.len() - dropped);
+    let reasons: Vec<String> =
+        reasons.into_iter().map(|(reason, count)| format!("{count} ({reason})")).collect();
+    if reasons.is_empty() { given } else { format!("{given}; dropped: {}", reasons.join(", ")) }
 }
 
 /// Every hit, and the best of what was dropped.
@@ -86,17 +139,6 @@ fn place(candidate: &CandidateTrace, list: &str) -> Cell {
         None => format!("({score:.3})"),
     });
     Cell::new(text.unwrap_or_default())
-}
-
-/// `open 0.1 ms, embed 5.0 ms, …`.
-fn timings(trace: &Trace) -> String {
-    let micros = |micros: u64| micros as f64 / 1e3;
-    let stages: Vec<String> = trace
-        .stages
-        .iter()
-        .map(|stage| format!("{} {:.1} ms", stage.stage, micros(stage.micros)))
-        .collect();
-    stages.join(", ")
 }
 
 /// File names, each looked up once.

@@ -74,3 +74,30 @@ fn a_file_that_could_not_be_added_first_is_told_and_the_rest_answers() {
     assert!(ran.stdout.contains("80 degrees"), "{ran:?}");
     assert!(ran.stderr.contains("gone.pdf") && ran.stderr.contains("does not exist"), "{ran:?}");
 }
+
+#[test]
+fn explain_shows_every_query_that_was_searched_in_place_of_the_question() {
+    let home = Home::new();
+    home.write("alpha.md", "The alpha valve opens at 80 degrees. Anna services the alpha valve.");
+    home.done(&["add", "alpha.md"]);
+    let question = "When does the alpha valve open? And who services it?";
+    let ran = home.done(&["ask", question, "--explain"]);
+    assert!(ran.stdout.contains("\nSearches\n") && ran.stdout.contains("rules"), "{ran:?}");
+    assert!(ran.stdout.contains("When does the alpha valve open And who services it"), "{ran:?}");
+    let json = home.json(&["ask", question, "--explain", "--json"]);
+    let search = &json["searches"][0];
+    assert_eq!(
+        (&search["written_by"], &search["queries"].as_array().unwrap().len()),
+        (&"rules".into(), &2)
+    );
+    assert_eq!(search["queries"][0]["hits"][0]["given"], true);
+    assert!(home.json(&["ask", question, "--json"]).get("searches").is_none());
+
+    home.write("docent.toml", "query_rewriting = \"off\"\n");
+    let json = home.json(&["ask", question, "--explain", "--json"]);
+    assert_eq!(json["searches"][0]["written_by"], "caller");
+    assert_eq!(json["searches"][0]["queries"][0]["query"], question);
+    home.write("docent.toml", "query_rewriting = \"always\"\n");
+    let ran = home.run(&["ask", question]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("query_rewriting"), "{ran:?}");
+}

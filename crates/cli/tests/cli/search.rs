@@ -40,6 +40,11 @@ fn explain_tells_each_list_and_score() {
     let text = home.done(&["search", "degrees", "--explain"]).stdout;
     assert!(text.contains("Why these") && text.contains("#1 ("), "{text}");
     assert!(text.contains("note: vectors not used"), "{text}");
+    let stages = text.split("\nStages\n").nth(1).expect("what each stage took and did");
+    assert!(stages.contains("indexes") && stages.contains("keyword "), "{text}");
+    assert!(stages.contains(" given"), "{text}");
+    let text = home.done(&["search", "degrees", "--explain", "--limit", "1"]).stdout;
+    assert!(text.contains("1 given; dropped: 1 (1 better ones were found)"), "{text}");
 }
 
 #[test]

@@ -7,18 +7,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use docent_core::{
-    AssistantTool, Call, ChatMessage, ChatModel, FileSearchResult, FunctionTool, Profile, Result,
-    Role, Run, RunStep, StepCall, StepDetails, StepStatus, ToolCall, ToolContext, ToolSpec,
+    AssistantTool, Call, ChatMessage, ChatModel, FileSearchResult, FunctionTool, Result, Role, Run,
+    RunStep, StepCall, StepDetails, StepStatus, ToolCall, ToolContext, ToolSpec, Usage,
 };
-use serde::Deserialize;
 
 use super::code::{self, CODE_INTERPRETER};
 use super::events::{Entry, RunEvent, StepDelta};
 use super::machine::{Input, transition};
+use super::searching;
 use super::work::{Halt, Scene, Worker, panicked};
 use crate::context::{self, Budget};
 use crate::engine::Inner;
-use crate::{history, question, tables};
+use crate::{history, tables};
 
 /// The built-in search's name.
 pub(crate) const FILE_SEARCH: &str = "file_search";
@@ -36,7 +36,7 @@ pub(crate) enum Answered {
 pub(crate) fn unanswered(call: &Call) -> Call {
     let mut call = call.clone();
     match &mut call {
-        Call::FileSearch { results, .. } => *results = None,
+        Call::FileSearch { results, report, .. } => (*results, *report) = (None, None),
         Call::Function { output, .. } => *output = None,
         Call::CodeInterpreter { outputs, .. } => *outputs = None,
         _ => {}
@@ -55,9 +55,14 @@ pub(crate) fn answer(
     let mut step = step.clone();
     let mut calls = calls.to_vec();
     let mut room = PassageRoom::new(worker, model, scene)?;
+    let mut usage = Usage::default();
     for (index, call) in calls.iter_mut().enumerate() {
         worker.check_stopped()?;
-        answer_one(worker, model, scene, (index, &mut call.call), &mut room)?;
+        usage += answer_one(worker, model, scene, (index, &mut call.call), &mut room)?;
+    }
+    if usage.total_tokens() > 0 {
+        usage += step.usage.unwrap_or_default();
+        step.usage = Some(usage);
     }
     if room.kept + room.dropped > 0 {
         let mut context = step.context.unwrap_or_default();
@@ -75,17 +80,22 @@ pub(crate) fn answer(
     Ok(Answered::ClientsTurn)
 }
 
+/// Answers one call, if the engine can. What that cost is a model's that wrote queries.
 fn answer_one(
     worker: &Worker,
     model: &dyn ChatModel,
     scene: &Scene,
     (index, call): (usize, &mut Call),
     room: &mut PassageRoom,
-) -> Result<(), Halt> {
+) -> Result<Usage, Halt> {
+    let mut usage = Usage::default();
     match call {
-        Call::FileSearch { arguments, results: results @ None } => {
-            let found = search(worker, model, scene, arguments)?;
-            *results = Some(room.fit(found, &|text| model.count_tokens(text)));
+        Call::FileSearch { arguments, results: results @ None, report } => {
+            let mut searched = searching::search(worker, model, scene, arguments)?;
+            let given = room.fit(searched.found, &|text| model.count_tokens(text));
+            searching::mark_given(&mut searched.report, &given);
+            usage = searched.usage;
+            (*results, *report) = (Some(given), Some(searched.report));
         }
         Call::Function { name, arguments, output: output @ None } => {
             *output = call_function(worker, name, arguments);
@@ -98,7 +108,7 @@ fn answer_one(
         }
         _ => {}
     }
-    Ok(())
+    Ok(usage)
 }
 
 /// What the engine says to a call of `name`; none if the client must.
@@ -160,96 +170,6 @@ fn wait_for_client(worker: &Worker, step: RunStep, pending: Vec<ToolCall>) -> Re
     worker.inner.live.publish(&worker.live, vec![RunEvent::Run(Arc::new(run))]);
     docent_core::crash_point("run.requires-action");
     Ok(())
-}
-
-/// What a model writes to search.
-#[derive(Deserialize)]
-struct SearchArguments {
-    #[serde(default)]
-    queries: Vec<String>,
-    #[serde(default)]
-    query: Option<String>,
-}
-
-/// The queries in `arguments`. A model that writes no JSON of that form meant its text as the
-/// query; one that writes nothing meant the user's question.
-fn queries(worker: &Worker, arguments: &str) -> Result<Vec<String>> {
-    /// More would only bring in what no query asks for.
-    const MOST_QUERIES: usize = 5;
-    let mut queries = match serde_json::from_str::<SearchArguments>(arguments) {
-        Ok(parsed) => parsed.queries.into_iter().chain(parsed.query).collect(),
-        Err(_) => vec![arguments.to_owned()],
-    };
-    queries.retain(|query| query.chars().any(char::is_alphanumeric));
-    queries.truncate(MOST_QUERIES);
-    if queries.is_empty() {
-        queries.push(question(&worker.inner, &worker.run)?);
-    }
-    Ok(queries)
-}
-
-/// The user's question, for an engine that must search by itself.
-pub(crate) fn question(inner: &Inner, run: &Run) -> Result<String> {
-    let read = inner.store.read()?;
-    let mut asked = Vec::new();
-    for message in history::newest_first(read.as_ref(), run) {
-        let message = message?;
-        if message.role == docent_core::MessageRole::User {
-            asked.push(message.text());
-        }
-        if asked.len() == 2 {
-            break;
-        }
-    }
-    let newest = asked.first().map_or("", String::as_str);
-    Ok(question::search_query(newest, asked.get(1).map(String::as_str)))
-}
-
-/// Searches with every query and merges what they find by rank: each query's first, then each
-/// one's second, no passage twice.
-fn search(
-    worker: &Worker,
-    model: &dyn ChatModel,
-    scene: &Scene,
-    arguments: &str,
-) -> Result<Vec<FileSearchResult>, Halt> {
-    let stores = worker.vector_stores(scene);
-    let options = worker.file_search().unwrap_or_default();
-    let limit = search_limit(worker, model, options.max_num_results);
-    if stores.is_empty() {
-        return Ok(Vec::new());
-    }
-    let threshold = options.score_threshold.unwrap_or(0.0);
-    let mut lists = Vec::new();
-    for query in queries(worker, arguments)? {
-        worker.check_stopped()?;
-        let found = worker.inner.passages.search(&stores, &query, limit, threshold)?;
-        lists.push(found.into_iter());
-    }
-    let mut merged: Vec<FileSearchResult> = Vec::new();
-    loop {
-        let round: Vec<_> = lists.iter_mut().filter_map(Iterator::next).collect();
-        if round.is_empty() || merged.len() >= limit {
-            break;
-        }
-        for result in round {
-            let key = (result.vector_store, result.chunk.id);
-            if !merged.iter().any(|other| (other.vector_store, other.chunk.id) == key) {
-                merged.push(result);
-            }
-        }
-    }
-    merged.truncate(limit);
-    Ok(merged)
-}
-
-fn search_limit(worker: &Worker, model: &dyn ChatModel, asked: Option<u32>) -> usize {
-    let options = &worker.inner.options;
-    let asked = asked.map_or(options.search_limit, |most| most as usize);
-    match model.spec().profile {
-        Profile::Basic => asked.min(options.basic_search_limit),
-        _ => asked,
-    }
 }
 
 /// How much of the context is left for passages: half of what instructions and the newest message

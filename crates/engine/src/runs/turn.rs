@@ -233,7 +233,7 @@ impl<'a> Turn<'a> {
         }
         let call = match name {
             FILE_SEARCH if self.worker.file_search().is_some() => {
-                Call::FileSearch { arguments: String::new(), results: None }
+                Call::FileSearch { arguments: String::new(), results: None, report: None }
             }
             name if code::is_program(&self.worker.run, name) => {
                 self.programs.insert(index, Program::default());

@@ -19,6 +19,7 @@ use super::ending::{Ending, Unfinished, end_run};
 use super::events::RunEvent;
 use super::live::{LiveRun, Stop};
 use super::queue::{self, Claimed};
+use super::searching;
 use super::turn::{self, TurnEnd};
 use crate::engine::Inner;
 use crate::{attachments, tables};
@@ -161,10 +162,11 @@ impl Worker {
 
     /// Begins the step of a search that the engine makes with the user's question.
     fn begin_search(&self) -> Result<(), Halt> {
-        let question = calls::question(&self.inner, &self.run)?;
-        let arguments = serde_json::json!({ "queries": [question] }).to_string();
+        let queries = searching::queries_of_question(self)?;
+        let arguments = serde_json::json!({ "queries": queries }).to_string();
         let id = docent_core::CallId::new(self.inner.ids.next_id());
-        let call = StepCall { id, call: Call::FileSearch { arguments, results: None } };
+        let call = Call::FileSearch { arguments, results: None, report: None };
+        let call = StepCall { id, call };
         let begun = self.step(StepDetails::ToolCalls { calls: Vec::new() });
         let mut step = begun.clone();
         step.details = StepDetails::ToolCalls { calls: vec![call.clone()] };

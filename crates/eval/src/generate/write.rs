@@ -17,11 +17,8 @@ impl Generated {
     /// # Errors
     /// [`Conflict`](docent_core::ErrorKind::Conflict) when something is there; of the disk.
     pub fn write(&self, directory: &Path) -> Result<()> {
+        check_target(directory)?;
         fs::create_dir_all(directory)?;
-        if fs::read_dir(directory)?.next().is_some() {
-            let shown = directory.display();
-            return Err(Error::conflict(format!("{shown} is not empty; name a new directory")));
-        }
         let named = self.named_queries();
         fs::write(directory.join("corpus.jsonl"), self.corpus())?;
         fs::write(directory.join("queries.jsonl"), queries(&named))?;
@@ -111,6 +108,18 @@ impl Generated {
             self.options.seed
         )
     }
+}
+
+/// Whether a set can be [written](Generated::write) into `directory`, to know before the work.
+///
+/// # Errors
+/// [`Conflict`](docent_core::ErrorKind::Conflict) when something is there.
+pub fn check_target(directory: &Path) -> Result<()> {
+    if directory.exists() && fs::read_dir(directory)?.next().is_some() {
+        let shown = directory.display();
+        return Err(Error::conflict(format!("{shown} is not empty; name a new directory")));
+    }
+    Ok(())
 }
 
 fn queries(named: &[(String, &KnownItem)]) -> String {

@@ -244,7 +244,8 @@ fn step_call(fields: &Fields<'_>, ids: &mut Ids) -> Result<StepCall> {
     let call = match &*kind {
         // What was found is told without the passages; the citations of the answer stay.
         "file_search" | "retrieval" => {
-            Call::FileSearch { arguments: "{}".to_owned(), results: Some(Vec::new()) }
+            let (arguments, results) = ("{}".to_owned(), Some(Vec::new()));
+            Call::FileSearch { arguments, results, report: None }
         }
         "code_interpreter" => {
             let program = inner?;

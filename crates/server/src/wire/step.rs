@@ -1,8 +1,8 @@
 //! Run steps.
 
 use docent_core::{
-    AssistantTool, Call, CodeOutput, FileSearchOptions, FileSearchResult, Run, RunStep, StepCall,
-    StepDetails, StepStatus, Timestamp,
+    AssistantTool, Call, CodeOutput, FileSearchOptions, FileSearchResult, QueryHit, QueryReport,
+    QueryWriter, Run, RunStep, SearchReport, StepCall, StepDetails, StepStatus, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -106,16 +106,20 @@ fn status(status: StepStatus) -> &'static str {
 
 fn shown_call(call: &StepCall, view: StepView) -> Value {
     match &call.call {
-        Call::FileSearch { results, .. } => {
+        Call::FileSearch { results, report, .. } => {
             let results = results.iter().flatten().map(|it| search_result(it, view.include));
-            json!({
+            let mut shown = json!({
                 "id": call.id,
                 "type": "file_search",
                 "file_search": {
                     "ranking_options": ranking_options(view.search),
                     "results": results.collect::<Vec<_>>(),
                 },
-            })
+            });
+            if let (Include::Content, Some(report)) = (view.include, report) {
+                shown["file_search"]["report"] = search_report(report);
+            }
+            shown
         }
         Call::Function { name, arguments, output } => json!({
             "id": call.id,
@@ -142,6 +146,33 @@ pub(super) fn code_output(output: &CodeOutput) -> Value {
         // A kind of output that came after this server has no form in the API.
         _ => json!({ "type": "logs", "logs": "" }),
     }
+}
+
+/// What was searched for in place of the question, and what each query found: an extension.
+fn search_report(report: &SearchReport) -> Value {
+    let hit = |hit: &QueryHit| {
+        json!({
+            "vector_store_id": hit.vector_store,
+            "file_id": hit.file,
+            "chunk": hit.chunk.0,
+            "score": number(hit.score),
+            "given": hit.given,
+        })
+    };
+    let query = |query: &QueryReport| {
+        let hits: Vec<Value> = query.hits.iter().map(hit).collect();
+        json!({ "query": query.query, "took_ms": query.took_ms, "hits": hits })
+    };
+    json!({
+        "written_by": match report.written_by {
+            QueryWriter::Rules => "rules",
+            QueryWriter::Model => "model",
+            _ => "caller",
+        },
+        "writing_ms": report.writing_ms,
+        "notes": report.notes,
+        "queries": report.queries.iter().map(query).collect::<Vec<_>>(),
+    })
 }
 
 fn search_result(result: &FileSearchResult, include: Include) -> Value {
