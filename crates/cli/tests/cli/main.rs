@@ -5,6 +5,7 @@ mod ask;
 mod chat;
 mod documents;
 mod eval;
+mod formats;
 mod help;
 mod interrupt;
 mod keys;
