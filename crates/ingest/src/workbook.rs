@@ -8,6 +8,7 @@ mod ods;
 mod sheet;
 
 use std::io::Cursor;
+use std::panic::{self, AssertUnwindSafe};
 
 use calamine::{Ods, Reader, Sheet, SheetType, SheetVisible, Xls, Xlsb, Xlsx};
 use docent_core::FileError;
@@ -29,7 +30,7 @@ impl Extractor for WorkbookExtractor {
     fn extract(&self, bytes: &[u8], limits: &Limits) -> Result<Document, FileError> {
         let mut draft = Draft::new(limits);
         if !bytes.starts_with(b"PK") {
-            read(&mut draft, Xls::new(Cursor::new(bytes)), dense)?;
+            read(&mut draft, || Xls::new(Cursor::new(bytes)), dense)?;
             return Ok(draft.finish());
         }
         let mut package = Package::open(bytes, limits)?;
@@ -42,19 +43,40 @@ impl Extractor for WorkbookExtractor {
         }
         if names.iter().any(|name| name == "mimetype") {
             ods::check(&mut package)?;
-            read(&mut draft, Ods::new(Cursor::new(bytes)), dense)?;
+            read(&mut draft, || Ods::new(Cursor::new(bytes)), dense)?;
         } else if names.iter().any(|name| name == "xl/workbook.bin") {
-            read(&mut draft, Xlsb::new(Cursor::new(bytes)), xlsb_cells)?;
+            read(&mut draft, || Xlsb::new(Cursor::new(bytes)), xlsb_cells)?;
         } else {
-            read(&mut draft, Xlsx::new(Cursor::new(bytes)), xlsx_cells)?;
+            read(&mut draft, || Xlsx::new(Cursor::new(bytes)), xlsx_cells)?;
         }
         complain(&mut draft, &names);
         Ok(draft.finish())
     }
 }
 
-/// Reads every sheet of a workbook with `cells`. A sheet that cannot be read is a warning.
+/// Reads every sheet of the workbook that `open` gives. The library panics on some damage (a cell
+/// reference beyond all numbers); what was read before is kept.
 fn read<'a, W: Reader<Bytes<'a>>>(
+    draft: &mut Draft<'_>,
+    open: impl FnOnce() -> Result<W, W::Error>,
+    cells: impl Fn(&mut W, &str, &mut SheetLines<'_, '_>) -> Result<(), SheetError>,
+) -> Result<(), FileError>
+where
+    W::Error: std::fmt::Display,
+{
+    let work = AssertUnwindSafe(|| read_sheets(draft, open(), cells));
+    match panic::catch_unwind(work) {
+        Ok(outcome) => outcome,
+        Err(_) if draft.is_empty() => Err(damaged("its parts contradict each other")),
+        Err(_) => {
+            draft.warn_of_page("the sheet is damaged; its other rows and sheets are left out");
+            Ok(())
+        }
+    }
+}
+
+/// Reads every sheet with `cells`. A sheet that cannot be read is a warning.
+fn read_sheets<'a, W: Reader<Bytes<'a>>>(
     draft: &mut Draft<'_>,
     workbook: Result<W, W::Error>,
     cells: impl Fn(&mut W, &str, &mut SheetLines<'_, '_>) -> Result<(), SheetError>,

@@ -54,9 +54,11 @@ fn ole(bytes: &[u8]) -> Result<Format, FileError> {
             Err(invalid("the document is encrypted; save it without a password"))
         }
         () if has("Workbook") || has("Book") => Ok(Format::Workbook),
-        () if has("WordDocument") => Err(unread("an old Word document (DOC); save it as DOCX")),
+        () if has("WordDocument") => {
+            Err(unsupported("an old Word document (DOC), which cannot be read; save it as DOCX"))
+        }
         () if has("PowerPoint Document") => {
-            Err(unread("an old PowerPoint presentation (PPT); save it as PPTX"))
+            Err(unsupported("an old presentation (PPT), which cannot be read; save it as PPTX"))
         }
         () => Err(unread("an old Microsoft Office document (OLE)")),
     }

@@ -29,13 +29,17 @@ fn xlsx(sheet: &str) -> Vec<u8> {
     let workbook = "<workbook xmlns:r='r'><sheets><sheet name='S' sheetId='1' r:id='rId1'/></sheets></workbook>";
     let links = "<Relationships><Relationship Id='rId1' Type='x/worksheet' Target='worksheets/sheet1.xml'/></Relationships>";
     let root = "<Relationships><Relationship Id='r' Type='x/officeDocument' Target='xl/workbook.xml'/></Relationships>";
-    archive(&[
+    let type_of = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/";
+    let members = [
         ("[Content_Types].xml", "<Types/>"),
         ("_rels/.rels", root),
         ("xl/workbook.xml", workbook),
         ("xl/_rels/workbook.xml.rels", links),
         ("xl/worksheets/sheet1.xml", sheet),
-    ])
+    ];
+    // The library that reads it knows one kind of quote.
+    let xml = |text: &str| text.replace("'x/", &format!("'{type_of}")).replace('\'', "\"");
+    archive(&members.map(|(name, text)| (name, xml(text))))
 }
 
 fn ods(rows: &str) -> Vec<u8> {
