@@ -51,10 +51,10 @@ impl Extractor for EpubExtractor {
 fn root_file(container: &str) -> Option<String> {
     let mut xml = Xml::new(container);
     loop {
-        if let Node::Open(tag) = xml.next().ok()?? {
-            if tag.name() == "rootfile" {
-                return Some(resolved("", &tag.attribute("full-path")?));
-            }
+        if let Node::Open(tag) = xml.next().ok()??
+            && tag.name() == "rootfile"
+        {
+            return Some(resolved("", &tag.attribute("full-path")?));
         }
     }
 }
@@ -98,11 +98,10 @@ fn encrypted_members(package: &mut Package<'_>) -> Result<Vec<String>, FileError
     let text = package.text("META-INF/encryption.xml")?.unwrap_or_default();
     let mut xml = Xml::new(&text);
     while let Ok(Some(node)) = xml.next() {
-        if let Node::Open(tag) = node {
-            if tag.name() == "CipherReference" {
-                let address = tag.attribute("URI").unwrap_or_default();
-                members.push(resolved("", &decoded(&address)));
-            }
+        let Node::Open(tag) = node else { continue };
+        if tag.name() == "CipherReference" {
+            let address = tag.attribute("URI").unwrap_or_default();
+            members.push(resolved("", &decoded(&address)));
         }
     }
     Ok(members)
