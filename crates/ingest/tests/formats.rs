@@ -69,6 +69,56 @@ fn a_word_document_keeps_headings_lists_tables_notes_and_comments() {
 }
 
 #[test]
+fn footnotes_stand_after_the_paragraph_that_refers_to_them() {
+    let body = "<w:document><w:body><w:p><w:r><w:t>Tides vary</w:t></w:r>\
+        <w:r><w:footnoteReference w:id='2'/></w:r></w:p><w:p><w:r><w:t>Next.</w:t></w:r></w:p>\
+        </w:body></w:document>";
+    let notes = "<w:footnotes><w:footnote w:type='separator' w:id='2'><w:p/></w:footnote>\
+        <w:footnote w:id='2'><w:p><w:r><w:t>By up to a metre.</w:t></w:r></w:p></w:footnote></w:footnotes>";
+    let links = "<Relationships><Relationship Id='a' Type='x/footnotes' Target='footnotes.xml'/></Relationships>";
+    let bytes = broken::archive(&[
+        ("[Content_Types].xml", "<Types/>"),
+        ("word/document.xml", body),
+        ("word/_rels/document.xml.rels", links),
+        ("word/footnotes.xml", notes),
+    ]);
+    let text = prepare(bytes, "x.docx").unwrap().text;
+    assert_eq!(text, "Tides vary[1]\n[1] By up to a metre.\nNext.");
+}
+
+#[test]
+fn diagrams_and_comments_of_slides_are_kept_and_charts_are_told() {
+    let slide =
+        "<p:sld><p:sp><p:txBody><a:p><a:r><a:t>Sea</a:t></a:r></a:p></p:txBody></p:sp></p:sld>";
+    let link = |id: usize, kind: &str, target: &str| {
+        format!("<Relationship Id='r{id}' Type='x/{kind}' Target='{target}'/>")
+    };
+    let of_slide = [
+        link(1, "diagramData", "../diagrams/data1.xml"),
+        link(2, "comments", "../comments/comment1.xml"),
+        link(3, "chart", "../charts/chart1.xml"),
+    ];
+    let bytes = broken::archive(&[
+        ("[Content_Types].xml", "<Types/>".to_owned()),
+        (
+            "ppt/presentation.xml",
+            "<p:presentation><p:sldId id='256' r:id='r0'/></p:presentation>".to_owned(),
+        ),
+        ("ppt/_rels/presentation.xml.rels", format!("<R>{}</R>", link(0, "slide", "slides/s.xml"))),
+        ("ppt/slides/s.xml", slide.to_owned()),
+        ("ppt/slides/_rels/s.xml.rels", format!("<R>{}</R>", of_slide.concat())),
+        (
+            "ppt/diagrams/data1.xml",
+            "<dgm:pt><a:p><a:t>moon, then tide</a:t></a:p></dgm:pt>".to_owned(),
+        ),
+        ("ppt/comments/comment1.xml", "<p:cm><p:text>check this</p:text></p:cm>".to_owned()),
+    ]);
+    let prepared = prepare(bytes, "x.pptx").unwrap();
+    assert_eq!(prepared.text, "Sea\nmoon, then tide\nComments: check this");
+    warns(&prepared, "1 charts are left out");
+}
+
+#[test]
 fn a_workbook_is_rows_under_their_names_and_its_sheets_are_pages() {
     let stations = read("stations.xlsx");
     assert_eq!((stations.format, stations.pages), (Format::Workbook, 3));
