@@ -5,8 +5,9 @@
     python benches/peers/vector_forms.py MODEL_DIRECTORY target/debug/deps/embed-HASH BEIR_DIRECTORY...
 
 Every form is searched exactly, without Docent's index: f32; f16; int8 with one scale a vector; one
-bit a number; and the last two with their best rescored in f32. Then the first numbers of each
-vector alone, scaled to length 1 again. A text longer than a window is judged by its first window.
+bit a number, and that of what is off the mean of all documents; and these with their best rescored
+in f32. Then the first numbers of each vector alone, scaled to length 1 again. A text longer than a
+window is judged by its first window.
 """
 
 import csv
@@ -74,6 +75,8 @@ def forms(documents, queries):
     exact = queries @ documents.T
     half = lambda x: x.astype(np.float16).astype(np.float32)
     eighth, bit = int8(queries) @ int8(documents).T, bits(queries) @ bits(documents).T
+    middle = documents.mean(axis=0)
+    around = bits(queries - middle) @ bits(documents - middle).T
     yield "f32", best(exact, 10)
     yield "f16", best(half(queries) @ half(documents).T, 10)
     yield "int8", best(eighth, 10)
@@ -81,6 +84,7 @@ def forms(documents, queries):
     yield "1 bit", best(bit, 10)
     yield "1 bit, best 64 rescored", rescored(bit, exact, 64)
     yield "1 bit, best 400 rescored", rescored(bit, exact, 400)
+    yield "1 bit around the mean, best 64 rescored", rescored(around, exact, 64)
     for dims in (256, 192, 128, 64):
         if dims < documents.shape[1]:
             yield f"first {dims}", best(unit(queries[:, :dims]) @ unit(documents[:, :dims]).T, 10)

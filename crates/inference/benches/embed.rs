@@ -4,10 +4,10 @@
 //! a machine is never twice the same.
 //!
 //! ```text
-//! embed --model-dir DIRECTORY --texts FILE.json [--window TOKENS] [--role query]
+//! embed --model-dir DIRECTORY --texts FILE.json [--window TOKENS] [--role query] [--alone]
 //! ```
 //!
-//! The directory is called as the model is.
+//! The directory is called as the model is. `--alone` embeds each text by itself, as queries come.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use docent_inference::{BertEmbedder, BertOptions, Catalog};
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (mut model_dir, mut texts, mut options) = (None, None, BertOptions::default());
-    let mut role = InputRole::Passage;
+    let (mut role, mut alone) = (InputRole::Passage, false);
     while let Some(name) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{name} needs a value"));
         match &*name {
@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--texts" => texts = Some(value()?),
             "--window" => options.window_tokens = Some(value()?.parse()?),
             "--role" if value()? == "query" => role = InputRole::Query,
+            "--alone" => alone = true,
             _ => {}
         }
     }
@@ -46,7 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let embedder = BertEmbedder::load_with(&files, &options)?;
     embedder.embed(&texts[..texts.len().min(4)], role)?;
     let (begun, cpu_begun) = (Instant::now(), cpu_seconds());
-    let vectors = embedder.embed(&texts, role)?;
+    let together = if alone { 1 } else { texts.len().max(1) };
+    let vectors = texts.chunks(together).map(|texts| embedder.embed(texts, role));
+    let vectors = vectors.collect::<Result<Vec<_>, _>>()?.concat();
     let seconds = begun.elapsed().as_secs_f64();
     let cpu_seconds = cpu_seconds().zip(cpu_begun).map(|(now, then)| now - then);
     let report = serde_json::json!({

@@ -16,6 +16,7 @@ mod attention;
 mod head;
 mod math;
 mod matmul;
+mod q4;
 mod weights;
 mod words;
 
@@ -26,7 +27,7 @@ use serde::Deserialize;
 use self::aligned::AlignedBuffer;
 use self::attention::AttentionScratch;
 pub(crate) use self::head::Head;
-use self::matmul::{Linear, ROW_MULTIPLE, Rows};
+use self::matmul::{Linear, Packing, ROW_MULTIPLE, Rows};
 pub(crate) use self::weights::{load, load_with_head};
 use self::words::Words;
 use crate::network::{Network, Window};
@@ -114,7 +115,8 @@ impl BertConfig {
             return Err(Error::invalid("only absolute position embeddings are supported"));
         }
         let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
-        if hidden == 0 || heads == 0 || !hidden.is_multiple_of(heads) {
+        if hidden == 0 || heads == 0 || self.intermediate_size == 0 || !hidden.is_multiple_of(heads)
+        {
             return Err(Error::invalid(format!(
                 "{hidden} dimensions do not split into {heads} heads"
             )));
@@ -180,7 +182,7 @@ pub(crate) struct Scratch {
     qkv: AlignedBuffer,
     context: AlignedBuffer,
     wide: AlignedBuffer,
-    packed: AlignedBuffer,
+    packing: Packing,
     attention: AttentionScratch,
 }
 
@@ -323,10 +325,10 @@ impl Layer {
         rows: usize,
         scratch: &mut Scratch,
     ) {
-        let Scratch { hidden, qkv, context, wide, packed, attention } = scratch;
+        let Scratch { hidden, qkv, context, wide, packing, attention } = scratch;
         let dims = config.hidden_size;
         let eps = config.layer_norm_eps;
-        self.qkv.apply(simd, Rows::new(hidden, dims, rows), packed, qkv);
+        self.qkv.apply(simd, Rows::new(hidden, dims, rows), packing, qkv);
         let heads =
             attention::Heads { count: config.num_attention_heads, dims: config.head_dims() };
         let mut start = 0;
@@ -340,10 +342,10 @@ impl Layer {
             );
             start = span.end;
         }
-        self.attention_output.apply(simd, Rows::new(context, dims, rows), packed, wide);
+        self.attention_output.apply(simd, Rows::new(context, dims, rows), packing, wide);
         self.attention_norm.add_and_norm(simd, hidden, wide, dims, eps);
-        self.intermediate.apply_gelu(simd, Rows::new(hidden, dims, rows), packed, wide);
-        self.output.apply(simd, Rows::new(wide, config.intermediate_size, rows), packed, context);
+        self.intermediate.apply_gelu(simd, Rows::new(hidden, dims, rows), packing, wide);
+        self.output.apply(simd, Rows::new(wide, config.intermediate_size, rows), packing, context);
         self.output_norm.add_and_norm(simd, hidden, context, dims, eps);
     }
 }

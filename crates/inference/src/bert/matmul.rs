@@ -11,7 +11,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::aligned::AlignedBuffer;
-use super::math;
+use super::{math, q4};
 
 /// Rows of a matrix are padded to a multiple of every tile's height.
 pub(super) const ROW_MULTIPLE: usize = 12;
@@ -70,28 +70,49 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// Memory for one product, kept for the next.
+#[derive(Debug, Default)]
+pub(super) struct Packing {
+    /// Strips of the left side.
+    rows: AlignedBuffer,
+    /// One panel of the right side, where panels are kept in fewer bits.
+    panel: AlignedBuffer,
+}
+
 /// A linear layer with its weights packed for this machine.
 #[derive(Debug)]
 pub(super) struct Linear {
     inputs: usize,
     outputs: usize,
-    /// `[panel][input][column of the panel]`, zeros beyond the last output.
-    panels: AlignedBuffer,
+    panels: Panels,
     /// As long as all panels are wide.
     bias: AlignedBuffer,
+}
+
+/// The right side of a product.
+#[derive(Debug)]
+enum Panels {
+    /// `[panel][input][column of the panel]`, zeros beyond the last output.
+    Plain(AlignedBuffer),
+    Q4(q4::Panels),
+}
+
+/// How wide panels are on `arch`.
+fn width_on(arch: Arch) -> usize {
+    struct Width;
+    impl WithSimd for Width {
+        type Output = usize;
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            panel_width(S::F32_LANES)
+        }
+    }
+    arch.dispatch(Width)
 }
 
 impl Linear {
     /// Packs `weight`, row-major with one row an output.
     pub(super) fn new(arch: Arch, weight: &[f32], bias: &[f32]) -> Self {
-        struct Lanes;
-        impl WithSimd for Lanes {
-            type Output = usize;
-            fn with_simd<S: Simd>(self, _: S) -> usize {
-                S::F32_LANES
-            }
-        }
-        let width = panel_width(arch.dispatch(Lanes));
+        let width = width_on(arch);
         let (outputs, inputs) = (bias.len(), weight.len() / bias.len().max(1));
         let padded = outputs.next_multiple_of(width);
         let mut panels = AlignedBuffer::zeros(padded * inputs);
@@ -101,9 +122,22 @@ impl Linear {
                 step[output % width] = value;
             }
         }
-        let mut padded_bias = AlignedBuffer::zeros(padded);
-        padded_bias[..outputs].copy_from_slice(bias);
-        Self { inputs, outputs, panels, bias: padded_bias }
+        Self { inputs, outputs, panels: Panels::Plain(panels), bias: padded_to(padded, bias) }
+    }
+
+    /// Packs `rows` of Q4_0 blocks, one row of `inputs` weights an output, each multiplied by its
+    /// output's factor.
+    pub(super) fn from_q4(
+        arch: Arch,
+        inputs: usize,
+        rows: &[u8],
+        factors: &[f32],
+        bias: &[f32],
+    ) -> Self {
+        let width = width_on(arch);
+        let panels = Panels::Q4(q4::Panels::new(width, rows, factors));
+        let bias_panels = padded_to(bias.len().next_multiple_of(width), bias);
+        Self { inputs, outputs: bias.len(), panels, bias: bias_panels }
     }
 
     /// `out` becomes `input` times the weights plus the bias.
@@ -112,10 +146,10 @@ impl Linear {
         &self,
         simd: S,
         input: Rows<'_>,
-        packed: &mut AlignedBuffer,
+        packing: &mut Packing,
         out: &mut [f32],
     ) {
-        simd.vectorize(Apply::<false> { linear: self, input, packed, out });
+        simd.vectorize(Apply::<false> { linear: self, input, packing, out });
     }
 
     /// The same, and GELU over it.
@@ -124,17 +158,17 @@ impl Linear {
         &self,
         simd: S,
         input: Rows<'_>,
-        packed: &mut AlignedBuffer,
+        packing: &mut Packing,
         out: &mut [f32],
     ) {
-        simd.vectorize(Apply::<true> { linear: self, input, packed, out });
+        simd.vectorize(Apply::<true> { linear: self, input, packing, out });
     }
 }
 
 struct Apply<'a, const GELU: bool> {
     linear: &'a Linear,
     input: Rows<'a>,
-    packed: &'a mut AlignedBuffer,
+    packing: &'a mut Packing,
     out: &'a mut [f32],
 }
 
@@ -154,7 +188,8 @@ impl<const GELU: bool> WithSimd for Apply<'_, GELU> {
 impl<const GELU: bool> Apply<'_, GELU> {
     #[inline(always)]
     fn by_tiles<S: Simd, const R: usize>(self, simd: S) {
-        let Self { linear, input, packed, out } = self;
+        let Self { linear, input, packing, out } = self;
+        let Packing { rows: packed, panel: unpacked } = packing;
         let (depth, outputs) = (input.dims, linear.outputs);
         debug_assert_eq!(depth, linear.inputs);
         let width = panel_width(S::F32_LANES);
@@ -163,8 +198,16 @@ impl<const GELU: bool> Apply<'_, GELU> {
             let rows = block.min(input.rows - first);
             packed.resize(rows * depth);
             pack::<R>(&input.values[first * depth..][..rows * depth], depth, packed);
-            for (panel, right) in linear.panels.chunks_exact(width * depth).enumerate() {
+            for panel in 0..outputs.div_ceil(width) {
                 let column = panel * width;
+                let right = match &linear.panels {
+                    Panels::Plain(panels) => &panels[panel * width * depth..][..width * depth],
+                    Panels::Q4(panels) => {
+                        unpacked.resize(width * depth);
+                        panels.unpack::<S>(panel, unpacked);
+                        &unpacked[..]
+                    }
+                };
                 let columns = width.min(outputs - column);
                 let bias = S::as_simd_f32s(&linear.bias[column..][..width]).0;
                 let right = S::as_simd_f32s(right).0;
@@ -179,6 +222,12 @@ impl<const GELU: bool> Apply<'_, GELU> {
             }
         }
     }
+}
+
+fn padded_to(length: usize, values: &[f32]) -> AlignedBuffer {
+    let mut padded = AlignedBuffer::zeros(length);
+    padded[..values.len()].copy_from_slice(values);
+    padded
 }
 
 /// Writes one row of a tile.

@@ -111,7 +111,7 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        self.linear.apply(simd, self.input, &mut AlignedBuffer::default(), self.out);
+        self.linear.apply(simd, self.input, &mut Packing::default(), self.out);
     }
 }
 
@@ -138,6 +138,38 @@ proptest! {
                     prop_assert!((ours - exact).abs() < 1e-4, "{ours} is not {exact} on {arch:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn weights_in_4_bits_give_the_same_bits_as_unpacked(
+        rows in 1usize..30, blocks in 1usize..4, outputs in 1usize..70, seed in any::<u64>()
+    ) {
+        let inputs = blocks * 32;
+        let (bias, factors) = (noise(seed, outputs), noise(seed ^ 1, outputs));
+        let scales = noise(seed ^ 2, outputs * blocks);
+        let (mut packed, mut weight) = (Vec::new(), Vec::new());
+        for (block, scale) in scales.iter().enumerate() {
+            let scale = half::f16::from_f32(*scale);
+            let halves: Vec<u8> =
+                noise(seed ^ 3 ^ block as u64, 32).iter().map(|x| ((x + 1.0) * 7.99) as u8).collect();
+            packed.extend(scale.to_le_bytes());
+            packed.extend((0..16).map(|index| halves[index] | halves[index + 16] << 4));
+            let factor = factors[block / blocks];
+            let unpacked = halves.iter().map(|&half| (f32::from(half) - 8.0) * scale.to_f32() * factor);
+            weight.extend(unpacked);
+        }
+        let padded = rows.next_multiple_of(ROW_MULTIPLE);
+        let input = noise(seed ^ 4, padded * inputs);
+        for arch in archs() {
+            let run = |linear: &Linear| {
+                let mut out = vec![0.0; padded * outputs];
+                arch.dispatch(Product { linear, input: Rows::new(&input, inputs, padded), out: &mut out });
+                out
+            };
+            let plain = run(&Linear::new(arch, &weight, &bias));
+            let quarter = run(&Linear::from_q4(arch, inputs, &packed, &factors, &bias));
+            prop_assert!(plain == quarter, "on {arch:?}");
         }
     }
 

@@ -111,21 +111,36 @@ impl Reader<'_> {
 
     fn query_key_value(&mut self, layer: &str) -> Result<Linear> {
         let dims = self.config.hidden_size;
-        let (mut weights, mut biases) = (Vec::new(), Vec::new());
-        for (index, part) in self.file.names().query_key_value.into_iter().enumerate() {
-            let (weight, bias) = self.weight_and_bias(&format!("{layer}.{part}"), dims, dims)?;
-            // Attention divides scores by this root; dividing the query here is the same.
-            let scale =
-                if index == 0 { (self.config.head_dims() as f32).sqrt().recip() } else { 1.0 };
-            weights.extend(weight.iter().map(|value| value * scale));
-            biases.extend(bias.iter().map(|value| value * scale));
+        // Attention divides scores by this root; dividing the query here is the same.
+        let scale = (self.config.head_dims() as f32).sqrt().recip();
+        let names = self.file.names();
+        let parts = names.query_key_value.map(|part| format!("{layer}.{part}"));
+        let mut linear = Parts::new(dims);
+        for (name, factor) in parts.iter().zip([scale, 1.0, 1.0]) {
+            self.add_part(&mut linear, name, dims, factor)?;
         }
-        Ok(Linear::new(self.arch, &weights, &biases))
+        linear.pack(self.arch)
     }
 
     fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        let (weight, bias) = self.weight_and_bias(name, inputs, outputs)?;
-        Ok(Linear::new(self.arch, &weight, &bias))
+        let mut linear = Parts::new(inputs);
+        self.add_part(&mut linear, name, outputs, 1.0)?;
+        linear.pack(self.arch)
+    }
+
+    fn add_part(
+        &mut self,
+        linear: &mut Parts,
+        name: &str,
+        outputs: usize,
+        factor: f32,
+    ) -> Result<()> {
+        let names = self.file.names();
+        let weight = format!("{name}.{}", names.weight);
+        let stored = self.stored(&weight, &[outputs, linear.inputs])?;
+        let bias = self.values(&format!("{name}.{}", names.bias), &[outputs])?;
+        linear.add(weight, stored, &bias, factor);
+        Ok(())
     }
 
     fn weight_and_bias(
@@ -162,6 +177,44 @@ impl Reader<'_> {
             )));
         }
         Ok(stored)
+    }
+}
+
+/// Linear layers with the same input, to become one; their outputs multiplied by factors.
+struct Parts {
+    inputs: usize,
+    weights: Vec<(String, Stored)>,
+    /// One an output, as are the biases, which are multiplied already.
+    factors: Vec<f32>,
+    biases: Vec<f32>,
+}
+
+impl Parts {
+    fn new(inputs: usize) -> Self {
+        Self { inputs, weights: Vec::new(), factors: Vec::new(), biases: Vec::new() }
+    }
+
+    fn add(&mut self, name: String, weight: Stored, bias: &[f32], factor: f32) {
+        self.weights.push((name, weight));
+        self.factors.extend(std::iter::repeat_n(factor, bias.len()));
+        self.biases.extend(bias.iter().map(|value| value * factor));
+    }
+
+    /// In 4 bits if all weights are, else in f32.
+    fn pack(self, arch: Arch) -> Result<Linear> {
+        let blocks: Option<Vec<_>> = self.weights.iter().map(|(_, part)| part.q4_0()).collect();
+        if let Some(rows) = blocks {
+            let rows = rows.concat();
+            return Ok(Linear::from_q4(arch, self.inputs, &rows, &self.factors, &self.biases));
+        }
+        let mut weights = Vec::new();
+        for (name, part) in self.weights {
+            weights.extend(values(&name, part)?);
+        }
+        for (row, factor) in weights.chunks_exact_mut(self.inputs).zip(&self.factors) {
+            row.iter_mut().for_each(|value| *value *= factor);
+        }
+        Ok(Linear::new(arch, &weights, &self.biases))
     }
 }
 

@@ -1,9 +1,10 @@
 //! A file of tensors, in one of the forms that embedders are handed around in.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 
-use candle_core::quantized::QTensor;
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use docent_core::{Error, Result};
 use fs_err as fs;
@@ -25,6 +26,14 @@ impl Stored {
         match self {
             Self::Plain(tensor) => tensor.dims(),
             Self::Blocks(tensor) => tensor.shape().dims(),
+        }
+    }
+
+    /// Its bytes, if they are blocks of ggml's Q4_0.
+    pub(super) fn q4_0(&self) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Blocks(tensor) if tensor.dtype() == GgmlDType::Q4_0 => tensor.data().ok(),
+            _ => None,
         }
     }
 
