@@ -16,9 +16,9 @@ use self::report::Report;
 use crate::add::progress::Progress;
 use crate::args;
 use crate::console::{Console, Unit, write_json};
-use crate::interrupt;
 use crate::outcome::{Outcome, WrongUsage};
 use crate::setup::{Setup, Weights};
+use crate::{interrupt, pull};
 
 pub(crate) fn run(args: &args::Reembed, setup: &Setup) -> Result<Outcome> {
     let Some(new) = args.embedder.as_deref().or(setup.embedder_name()) else {
@@ -33,8 +33,7 @@ pub(crate) fn run(args: &args::Reembed, setup: &Setup) -> Result<Outcome> {
     if args.prune {
         return prune(&stores, &library, setup);
     }
-    setup.catalog.get(new)?;
-    setup.fetch(new)?;
+    pull::pull(new, setup)?;
     let options = ReembedOptions {
         questions: match &args.queries {
             Some(path) => queries::read(path, &library)?,

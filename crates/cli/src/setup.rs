@@ -262,7 +262,7 @@ impl Setup {
     }
 
     /// Fetches the weights of `name`, where that is allowed.
-    pub(crate) fn fetch(&self, name: &str) -> Result<()> {
+    fn fetch(&self, name: &str) -> Result<()> {
         if self.network == Network::Offline {
             return Err(anyhow!("its weights are not here and nothing is fetched offline"));
         }

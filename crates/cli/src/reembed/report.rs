@@ -42,14 +42,15 @@ impl Report<'_> {
         let Comparison { questions, old, new, overlap, .. } = comparison;
         let mut table =
             Table::new([("", Align::Left), ("Old", Align::Right), ("New", Align::Right)]);
-        let part = |count: usize| format!("{:.3}", count as f64 / (*questions).max(1) as f64);
-        let rows: [(&str, &dyn Fn(&Found) -> String); 3] = [
-            ("found first", &|found| part(found.first)),
-            ("found among ten", &|found| part(found.among_ten)),
-            ("mean of 1 / place", &|found| format!("{:.3}", found.mrr)),
+        let part = |count: usize| count as f64 / (*questions).max(1) as f64;
+        let rows = [
+            ("found first", part(old.first), part(new.first)),
+            ("found among ten", part(old.among_ten), part(new.among_ten)),
+            ("mean of 1 / place", old.mrr, new.mrr),
         ];
-        for (name, of) in rows {
-            table.push([Cell::new(name), Cell::new(of(old)), Cell::new(of(new))]);
+        for (name, old, new) in rows {
+            let [old, new] = [old, new].map(|number| Cell::new(format!("{number:.3}")));
+            table.push([Cell::new(name), old, new]);
         }
         if old.not_asked + new.not_asked > 0 {
             let counts = [old, new].map(|found| Cell::new(found.not_asked.to_string()));
