@@ -30,9 +30,10 @@ pub enum Fusion {
     Ranks,
 }
 
-/// What all of a query's words are worth, in spreads of the vectors' cosines. Chosen on half of
-/// the queries of eight judged collections; between 16 and 24 it makes no difference.
-const WORDS_WEIGHT: f32 = 20.0;
+/// What all of a query's words are worth, in spreads of the vectors' cosines, for a query of one
+/// word. It grows with the root of their number: of a long question one passage covers a smaller
+/// part, and its vector says less of what is asked. Between 4 and 6 little changes.
+const WORDS_WEIGHT: f32 = 5.0;
 
 /// The constant of rank fusion's paper.
 const RANK_CONSTANT: f32 = 60.0;
@@ -56,9 +57,11 @@ enum Unknown {
 }
 
 impl Scale {
-    /// For the part of a query's words, 0 to 1.
-    pub(crate) const WORDS: Self =
-        Self { unrelated: 0.0, factor: WORDS_WEIGHT, unknown: Unknown::Nothing };
+    /// For the part, 0 to 1, of a query's words, of which there are `count`.
+    pub(crate) fn of_words(count: usize) -> Self {
+        let factor = WORDS_WEIGHT * (count as f32).sqrt();
+        Self { unrelated: 0.0, factor, unknown: Unknown::Nothing }
+    }
 
     pub(crate) fn of_cosines(scale: CosineScale) -> Self {
         let CosineScale { unrelated, spread } = scale;
@@ -236,7 +239,7 @@ fn worth_of_unknown(name: &str, found: &Found) -> f32 {
 #[derive(Clone, Copy, Debug)]
 enum Chance {
     /// The chance that a passage answers the query: a logistic curve, fitted to the first twenty
-    /// candidates of half of the queries of six judged collections, each collection counting alike.
+    /// candidates of half of the queries of seven judged collections, each collection counting alike.
     /// They differ (docs/quality.md): it is an estimate, and the same for every store.
     Logistic {
         /// The relevance at which it is one half.
@@ -250,9 +253,9 @@ enum Chance {
 impl Chance {
     fn by_scores(kinds: &[&str]) -> Self {
         let (even, slope) = match kinds {
-            [KEYWORD] => (10.0, 0.34),
-            [VECTOR] => (5.6, 0.72),
-            _ => (14.0, 0.24),
+            [KEYWORD] => (7.3, 0.50),
+            [VECTOR] => (5.9, 0.73),
+            _ => (10.9, 0.36),
         };
         Self::Logistic { even, slope }
     }
@@ -274,7 +277,7 @@ mod tests {
     fn list(name: &'static str, store: &str, hits: &[(u64, f32)]) -> List {
         let store = format!("vs_{store:0>24}").parse().unwrap();
         let hits = hits.iter().map(|&(id, score)| Hit { chunk: ChunkId(id), score }).collect();
-        let scale = if name == KEYWORD { Scale::WORDS } else { Scale::of_cosines(COSINES) };
+        let scale = if name == KEYWORD { Scale::of_words(16) } else { Scale::of_cosines(COSINES) };
         List { name, store, scale, hits, looked_up: vec![] }
     }
 

@@ -14,6 +14,7 @@ mod fresh;
 mod score;
 mod segment;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -382,6 +383,15 @@ impl std::fmt::Debug for Writing {
             .field("committed", &self.committed)
             .finish_non_exhaustive()
     }
+}
+
+/// How many different words of `query` are looked for.
+pub(crate) fn distinct_words(query: &str) -> usize {
+    let mut words = HashSet::new();
+    analyzer::query_words(query, |word| {
+        words.insert(word.to_owned());
+    });
+    words.len()
 }
 
 /// What `chunk` is found by.

@@ -11,7 +11,7 @@ use super::Searched;
 use crate::collections::VECTOR;
 use crate::follower::Follower;
 use crate::fusion::{Candidate, Fused, List, Scale};
-use crate::neighbors;
+use crate::{keyword, neighbors};
 
 /// Threads that ask the indexes of one search.
 const THREADS: usize = 4;
@@ -65,13 +65,13 @@ impl<'a> Asked<'a> {
                 asked.map(move |follower| (searched, &**follower))
             })
             .collect();
+        let by_words = Scale::of_words(keyword::distinct_words(self.query));
         in_parallel(&asked, |(searched, follower)| {
             let embedder = searched.embedder().filter(|_| follower.name == VECTOR);
             Ok(List {
                 name: follower.name,
                 store: searched.collection.id,
-                scale: embedder
-                    .map_or(Scale::WORDS, |embedder| Scale::of_cosines(embedder.spec().cosines)),
+                scale: embedder.map_or(by_words, |it| Scale::of_cosines(it.spec().cosines)),
                 hits: self.ask_one(searched, follower, searched.allow.as_ref(), limit)?,
                 looked_up: vec![],
             })
