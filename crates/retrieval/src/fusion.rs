@@ -30,10 +30,14 @@ pub enum Fusion {
     Ranks,
 }
 
-/// What all of a query's words are worth, in spreads of the vectors' cosines, for a query of one
-/// word. It grows with the root of their number: of a long question one passage covers a smaller
-/// part, and its vector says less of what is asked. Between 4 and 6 little changes.
+/// What all of a query's words are worth, in spreads of the vectors' cosines: this by the root of
+/// their number. Of a long question one passage covers a smaller part, and its vector says less of
+/// what is asked. Between 4 and 6 little changes on judged collections (docs/quality.md).
 const WORDS_WEIGHT: f32 = 5.0;
+
+/// A query of fewer words counts as one of so many: who asks for a part number wants the passage
+/// that has it, not one that is like it.
+const FEWEST_WORDS: usize = 10;
 
 /// The constant of rank fusion's paper.
 const RANK_CONSTANT: f32 = 60.0;
@@ -59,7 +63,7 @@ enum Unknown {
 impl Scale {
     /// For the part, 0 to 1, of a query's words, of which there are `count`.
     pub(crate) fn of_words(count: usize) -> Self {
-        let factor = WORDS_WEIGHT * (count as f32).sqrt();
+        let factor = WORDS_WEIGHT * (count.max(FEWEST_WORDS) as f32).sqrt();
         Self { unrelated: 0.0, factor, unknown: Unknown::Nothing }
     }
 

@@ -46,7 +46,7 @@ fn what_the_library_does_not_hold_is_said_to_be_unanswered() {
     home.write("alpha.md", "The alpha valve opens at 80 degrees.");
     home.done(&["add", "alpha.md"]);
     let json = home.json(&["ask", "Who won the chess tournament in Reykjavik?", "--json"]);
-    assert!(json["answer"].as_str().unwrap().starts_with("No passage answers this"), "{json}");
+    assert!(json["answer"].as_str().unwrap().contains("nothing in the documents"), "{json}");
 }
 
 #[test]

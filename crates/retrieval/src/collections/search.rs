@@ -41,7 +41,7 @@ pub struct SearchOptions {
     /// How the indexes' lists become one.
     pub fusion: Fusion,
     /// How many of the best candidates the others are compared with, to let those rise that are
-    /// like them; with 0 none. Needs vectors, and fusion by scores.
+    /// like them; with 0 none. Only in a hybrid search with fusion by scores.
     pub neighbors: usize,
     /// How many of the best candidates the reranker, if there is one, looks at; with 0 it has no
     /// say.
@@ -49,6 +49,12 @@ pub struct SearchOptions {
     /// Whether the trace names the file of every candidate. That reads them all, which takes
     /// several times as long as reading the hits.
     pub explain: bool,
+}
+
+impl SearchOptions {
+    fn compares(&self) -> bool {
+        self.mode == SearchMode::Hybrid && self.fusion == Fusion::Scores
+    }
 }
 
 impl Default for SearchOptions {
@@ -186,7 +192,7 @@ impl Collections {
             watch.lap("look up", &mut trace);
         }
         let mut fused = fusion::fuse(&lists, options.candidates, options.fusion);
-        if options.neighbors > 0 && options.fusion == Fusion::Scores {
+        if options.neighbors > 0 && options.compares() {
             compare(&searched, &mut fused, options.neighbors);
             watch.lap("neighbors", &mut trace);
         }

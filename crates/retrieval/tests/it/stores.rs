@@ -273,9 +273,12 @@ fn several_queries_give_each_passage_once_best_first() {
     let options = SearchOptions::default();
     let hits = collections.search_any(&[store], &["ferry daily", "whales sing"], &options);
     let hits = hits.unwrap();
-    let names: Vec<&str> = hits.iter().map(|hit| hit.filename.as_str()).collect();
+    let mut names: Vec<&str> = hits.iter().map(|hit| hit.filename.as_str()).collect();
+    names.sort_unstable();
     assert_eq!(names, ["boats.txt", "whales.txt"]);
-    assert!(hits.iter().all(|hit| hit.score == 1.0), "{hits:?}");
+    // By its own query each is better than by the other's.
+    assert!(hits.iter().all(|hit| hit.score > 0.5), "{hits:?}");
+    assert!(hits[0].score >= hits[1].score, "{hits:?}");
     let one = SearchOptions { limit: 1, ..options };
     assert_eq!(collections.search_any(&[store], &["whales", "ferry"], &one).unwrap().len(), 1);
 }
