@@ -76,7 +76,9 @@ fn content(library: &Library, document: Option<&Document>) -> Content {
 fn assert_found(library: &Library, seen: &Content, possible: &BTreeSet<Content>, told: &str) {
     for marker in possible.iter().chain([seen]).flatten() {
         let result = library.search(marker, &SearchOptions::default()).unwrap();
-        let found = result.hits.iter().any(|hit| hit.chunk.chunk.text.contains(&**marker));
+        // With what stands around it: "m28x1" is in "m28x10" too.
+        let said = format!(" is {marker}.");
+        let found = result.hits.iter().any(|hit| hit.chunk.chunk.text.contains(&said));
         let is_there = seen.as_ref() == Some(marker);
         assert_eq!(found, is_there, "searching {marker}; {told}");
     }
