@@ -276,9 +276,14 @@ impl Collections {
         let (mut done, _waiting): (Vec<_>, Vec<_>) = parts.into_iter().partition(done);
         self.complete(&mut done, refusal.as_deref())?;
         for part in done {
-            outcome.completed += usize::from(!part.gone);
+            if part.gone {
+                // Detached, or back with other chunks: looked at again, it is either finished with
+                // or taken up anew.
+                continue;
+            }
+            outcome.completed += 1;
             let stage = self.progress(part.claim.key, &part.filename, IngestStage::Completed);
-            stopped |= !part.gone && stops(on_progress, stage);
+            stopped |= stops(on_progress, stage);
             part.claim.finish();
         }
         Ok(flow(stopped))
@@ -349,6 +354,12 @@ impl Collections {
             let (Some(first), Some(last)) = (part.chunks.first(), part.chunks.last()) else {
                 continue;
             };
+            if entry.embedded != part.entry.embedded {
+                // A change of embedders went through its chunks meanwhile. Counting ours again
+                // would never come out even.
+                part.entry = entry;
+                continue;
+            }
             let chunks = ChunkRange { start: first.id, end: ChunkId(last.id.0 + 1) };
             part.entry = VectorStoreFile { embedded: entry.embedded + chunks.len(), ..entry };
             put_entry(&mut *write, &part.entry)?;
