@@ -14,6 +14,7 @@
 mod aligned;
 mod attention;
 mod head;
+mod int8;
 mod math;
 mod matmul;
 mod q4;
@@ -27,7 +28,7 @@ use serde::Deserialize;
 use self::aligned::AlignedBuffer;
 use self::attention::AttentionScratch;
 pub(crate) use self::head::Head;
-use self::matmul::{Linear, Packing, ROW_MULTIPLE, Rows};
+use self::matmul::{Linear, Packing, Rows};
 pub(crate) use self::weights::{load, load_with_head};
 use self::words::Words;
 use crate::network::{Network, Window};
@@ -211,9 +212,10 @@ impl Network for Bert {
         let tokens: Vec<u32> = windows.iter().flat_map(|window| window.ids).copied().collect();
         let dims = self.config.hidden_size;
         // Tiles of rows are always whole; the rows beyond the last are computed and ignored.
-        scratch.hidden.resize(tokens.len().next_multiple_of(ROW_MULTIPLE) * dims);
+        let rows = tokens.len().next_multiple_of(self.row_multiple());
+        scratch.hidden.resize(rows * dims);
         self.words.read(&tokens, dims, &mut scratch.hidden)?;
-        self.arch.dispatch(Forward { bert: self, windows, tokens: tokens.len(), scratch });
+        self.arch.dispatch(Forward { bert: self, windows, rows, scratch });
         Ok(&scratch.hidden[..tokens.len() * dims])
     }
 }
@@ -225,6 +227,12 @@ pub(crate) fn max_sim(query: &[f32], passage: &[f32], dims: usize) -> f32 {
 }
 
 impl Bert {
+    /// What the number of rows is to be a multiple of, for every layer.
+    fn row_multiple(&self) -> usize {
+        let linears = self.layers.iter().flat_map(Layer::linears);
+        linears.map(Linear::row_multiple).max().unwrap_or(1)
+    }
+
     fn check(&self, window: &[u32]) -> Result<()> {
         if window.is_empty() || window.len() > self.config.max_position_embeddings {
             return Err(Error::invalid(format!(
@@ -247,7 +255,8 @@ impl Bert {
 struct Forward<'a> {
     bert: &'a Bert,
     windows: &'a [Window<'a>],
-    tokens: usize,
+    /// As many as all windows have tokens, and those that fill the last tile.
+    rows: usize,
     scratch: &'a mut Scratch,
 }
 
@@ -256,9 +265,8 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { bert, windows, tokens, scratch } = self;
+        let Self { bert, windows, rows, scratch } = self;
         let config = &bert.config;
-        let rows = tokens.next_multiple_of(ROW_MULTIPLE);
         scratch.context.resize(rows * config.hidden_size);
         scratch.qkv.resize(rows * 3 * config.hidden_size);
         scratch.wide.resize(rows * config.intermediate_size);
@@ -316,6 +324,10 @@ impl Bert {
 }
 
 impl Layer {
+    fn linears(&self) -> [&Linear; 4] {
+        [&self.qkv, &self.attention_output, &self.intermediate, &self.output]
+    }
+
     #[inline(always)]
     fn forward<S: Simd>(
         &self,

@@ -3,7 +3,7 @@
 //! Loops instead of closures: a closure that is not inlined is compiled without the vector unit,
 //! and then every operation in it is a call (it cost 40 % of the forward pass).
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 /// `e^x`, within two units in the last place for -87 to 88 and clamped beyond.
 ///
@@ -52,6 +52,23 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // tail = 1 - erf(|x| / √2); so x > 0 loses half of it and x < 0 keeps half of it.
     let half = simd.mul_f32s(simd.mul_f32s(size, simd.splat_f32s(0.5)), tail);
     simd.sub_f32s(positive, half)
+}
+
+/// [`gelu`] over many numbers.
+pub(super) struct GeluRows<'a>(pub(super) &'a mut [f32]);
+
+impl WithSimd for GeluRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (whole, rest) = S::as_mut_simd_f32s(self.0);
+        for values in whole {
+            *values = gelu(simd, *values);
+        }
+        let last = gelu(simd, simd.partial_load_f32s(rest));
+        simd.partial_store_f32s(rest, last);
+    }
 }
 
 /// Scales `row` to mean 0 and variance 1, then by `weight`, and adds `bias`.

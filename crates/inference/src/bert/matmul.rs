@@ -11,9 +11,9 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::aligned::AlignedBuffer;
-use super::{math, q4};
+use super::{int8, math, q4};
 
-/// Rows of a matrix are padded to a multiple of every tile's height.
+/// Tiles of f32 are 6 or 12 rows high.
 pub(super) const ROW_MULTIPLE: usize = 12;
 
 /// How many numbers of activations are packed at a time: 256 KB, a quarter of a usual second
@@ -77,6 +77,8 @@ pub(super) struct Packing {
     rows: AlignedBuffer,
     /// One panel of the right side, where panels are kept in fewer bits.
     panel: AlignedBuffer,
+    /// The left side in 8 bits.
+    int8: int8::Packed,
 }
 
 /// A linear layer with its weights packed for this machine.
@@ -95,6 +97,8 @@ enum Panels {
     /// `[panel][input][column of the panel]`, zeros beyond the last output.
     Plain(AlignedBuffer),
     Q4(q4::Panels),
+    /// Multiplied without ever being f32.
+    Int8(int8::Panels),
 }
 
 /// How wide panels are on `arch`.
@@ -140,6 +144,27 @@ impl Linear {
         Self { inputs, outputs: bias.len(), panels, bias: bias_panels }
     }
 
+    /// As [`from_q4`](Self::from_q4), for products in 8 bits. They differ from those in f32 by what
+    /// rounding the input to 8 bits does.
+    pub(super) fn from_q4_in_int8(
+        kernel: int8::Kernel,
+        rows: &[u8],
+        factors: &[f32],
+        bias: &[f32],
+    ) -> Self {
+        let panels = int8::Panels::new(kernel, rows, factors, bias);
+        let (inputs, outputs) = (panels.inputs(), bias.len());
+        Self { inputs, outputs, panels: Panels::Int8(panels), bias: AlignedBuffer::default() }
+    }
+
+    /// The number of rows that it multiplies is to be a multiple of this.
+    pub(super) fn row_multiple(&self) -> usize {
+        match self.panels {
+            Panels::Plain(_) | Panels::Q4(_) => ROW_MULTIPLE,
+            Panels::Int8(_) => int8::GROUP,
+        }
+    }
+
     /// `out` becomes `input` times the weights plus the bias.
     #[inline(always)]
     pub(super) fn apply<S: Simd>(
@@ -177,7 +202,14 @@ impl<const GELU: bool> WithSimd for Apply<'_, GELU> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if tile_rows(S::F32_LANES) == 12 {
+        if let Panels::Int8(panels) = &self.linear.panels {
+            let packed = &mut self.packing.int8;
+            panels.apply(self.input.values, packed, self.out, |rows| {
+                if GELU {
+                    simd.vectorize(math::GeluRows(rows));
+                }
+            });
+        } else if tile_rows(S::F32_LANES) == 12 {
             self.by_tiles::<S, 12>(simd);
         } else {
             self.by_tiles::<S, 6>(simd);
@@ -189,7 +221,7 @@ impl<const GELU: bool> Apply<'_, GELU> {
     #[inline(always)]
     fn by_tiles<S: Simd, const R: usize>(self, simd: S) {
         let Self { linear, input, packing, out } = self;
-        let Packing { rows: packed, panel: unpacked } = packing;
+        let Packing { rows: packed, panel: unpacked, int8: _ } = packing;
         let (depth, outputs) = (input.dims, linear.outputs);
         debug_assert_eq!(depth, linear.inputs);
         let width = panel_width(S::F32_LANES);
@@ -207,6 +239,7 @@ impl<const GELU: bool> Apply<'_, GELU> {
                         panels.unpack::<S>(panel, unpacked);
                         &unpacked[..]
                     }
+                    Panels::Int8(_) => unreachable!("it has a product of its own"),
                 };
                 let columns = width.min(outputs - column);
                 let bias = S::as_simd_f32s(&linear.bias[column..][..width]).0;

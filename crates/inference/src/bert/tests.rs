@@ -2,6 +2,7 @@ use docent_core::ErrorKind;
 use proptest::prelude::*;
 
 use super::aligned::AlignedBuffer;
+use super::matmul::ROW_MULTIPLE;
 use super::*;
 
 /// Every vector unit this machine has, and none.
@@ -115,8 +116,125 @@ impl WithSimd for Product<'_> {
     }
 }
 
+/// A linear layer in Q4_0, and what its weights are in f32.
+struct Quarter {
+    packed: Vec<u8>,
+    factors: Vec<f32>,
+    bias: Vec<f32>,
+    weight: Vec<f32>,
+}
+
+impl Quarter {
+    fn new(blocks: usize, outputs: usize, seed: u64) -> Self {
+        let (bias, factors) = (noise(seed, outputs), noise(seed ^ 1, outputs));
+        let (mut packed, mut weight) = (Vec::new(), Vec::new());
+        for (block, scale) in noise(seed ^ 2, outputs * blocks).iter().enumerate() {
+            let scale = half::f16::from_f32(*scale);
+            let codes = noise(seed ^ 3 ^ block as u64, 32);
+            let codes: Vec<u8> = codes.iter().map(|x| ((x + 1.0) * 7.99) as u8).collect();
+            packed.extend(scale.to_le_bytes());
+            packed.extend((0..16).map(|index| codes[index] | codes[index + 16] << 4));
+            let factor = factors[block / blocks];
+            let unpacked =
+                codes.iter().map(|&code| (f32::from(code) - 8.0) * scale.to_f32() * factor);
+            weight.extend(unpacked);
+        }
+        Self { packed, factors, bias, weight }
+    }
+
+    /// The product of `input` by `kernel`, row by row.
+    fn in_int8(&self, kernel: int8::Kernel, input: &[f32], inputs: usize) -> Vec<f32> {
+        let linear = Linear::from_q4_in_int8(kernel, &self.packed, &self.factors, &self.bias);
+        let rows = input.len() / inputs;
+        let mut out = vec![0.0; rows * self.bias.len()];
+        let input = Rows::new(input, inputs, rows);
+        Arch::new().dispatch(Product { linear: &linear, input, out: &mut out });
+        out
+    }
+
+    /// By definition, and the sum of the sizes of what was added up.
+    fn exact(&self, input: &[f32], inputs: usize) -> Vec<(f64, f64)> {
+        let products = |row: &[f32], output: usize| {
+            let weights = &self.weight[output * inputs..][..inputs];
+            let products = row.iter().zip(weights).map(|(a, b)| f64::from(*a) * f64::from(*b));
+            products.collect::<Vec<f64>>()
+        };
+        let each = input.chunks(inputs).flat_map(|row| {
+            (0..self.bias.len()).map(move |output| (output, products(row, output)))
+        });
+        each.map(|(output, products)| {
+            let sum = products.iter().sum::<f64>() + f64::from(self.bias[output]);
+            (sum, products.iter().map(|product| product.abs()).sum())
+        })
+        .collect()
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn in_8_bits_a_product_is_off_by_what_rounding_its_input_does(
+        rows in 1usize..40, blocks in 1usize..4, outputs in 1usize..70, seed in any::<u64>()
+    ) {
+        let (inputs, quarter) = (blocks * 32, Quarter::new(blocks, outputs, seed));
+        let input = noise(seed ^ 4, rows.next_multiple_of(int8::GROUP) * inputs);
+        let exact = quarter.exact(&input, inputs);
+        for kernel in int8::Kernel::all() {
+            let ours = quarter.in_int8(kernel, &input, inputs);
+            prop_assert_eq!(ours.len(), exact.len());
+            // Half a code of 127 a number, against weights of at most 8 scales.
+            let bound = 0.5 / 127.0 * 8.0 * inputs as f64;
+            for (ours, (exact, _)) in ours.iter().zip(&exact) {
+                prop_assert!((f64::from(*ours) - exact).abs() < bound, "{ours} is not {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn in_8_bits_a_product_of_whole_numbers_is_exact(
+        rows in 1usize..40, blocks in 1usize..4, outputs in 1usize..70, seed in any::<u64>()
+    ) {
+        let (inputs, quarter) = (blocks * 32, Quarter::new(blocks, outputs, seed));
+        let rows = rows.next_multiple_of(int8::GROUP);
+        let mut input: Vec<f32> =
+            noise(seed ^ 4, rows * inputs).iter().map(|value| (value * 127.0).round()).collect();
+        // The greatest of each block, so that a code of 1 stands for 1.
+        input.iter_mut().step_by(32).for_each(|value| *value = value.signum() * 127.0);
+        let exact = quarter.exact(&input, inputs);
+        for kernel in int8::Kernel::all() {
+            let ours = quarter.in_int8(kernel, &input, inputs);
+            for (ours, (exact, size)) in ours.iter().zip(&exact) {
+                let error = (f64::from(*ours) - exact).abs();
+                prop_assert!(error <= 1e-6 * (size + 1.0), "{ours} is not {exact} by {kernel:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn in_8_bits_every_processor_gives_the_same_bits(
+        rows in 1usize..40, blocks in 1usize..14, outputs in 1usize..70, seed in any::<u64>()
+    ) {
+        let (inputs, quarter) = (blocks * 32, Quarter::new(blocks, outputs, seed));
+        let input = noise(seed ^ 4, rows.next_multiple_of(int8::GROUP) * inputs);
+        let all: Vec<Vec<f32>> = int8::Kernel::all()
+            .into_iter()
+            .map(|kernel| quarter.in_int8(kernel, &input, inputs))
+            .collect();
+        prop_assert!(all.iter().all(|one| *one == all[0]));
+    }
+
+    #[test]
+    fn in_8_bits_a_row_does_not_depend_on_the_others(rows in 1usize..40, seed in any::<u64>()) {
+        let (inputs, quarter) = (64, Quarter::new(2, 20, seed));
+        let input = noise(seed ^ 4, rows.next_multiple_of(int8::GROUP) * inputs);
+        for kernel in int8::Kernel::all() {
+            let together = quarter.in_int8(kernel, &input, inputs);
+            for (four, together) in input.chunks(int8::GROUP * inputs).zip(together.chunks(int8::GROUP * 20)) {
+                prop_assert!(quarter.in_int8(kernel, four, inputs) == together);
+            }
+        }
+    }
 
     #[test]
     fn a_linear_layer_is_its_definition(
@@ -146,19 +264,7 @@ proptest! {
         rows in 1usize..30, blocks in 1usize..4, outputs in 1usize..70, seed in any::<u64>()
     ) {
         let inputs = blocks * 32;
-        let (bias, factors) = (noise(seed, outputs), noise(seed ^ 1, outputs));
-        let scales = noise(seed ^ 2, outputs * blocks);
-        let (mut packed, mut weight) = (Vec::new(), Vec::new());
-        for (block, scale) in scales.iter().enumerate() {
-            let scale = half::f16::from_f32(*scale);
-            let halves: Vec<u8> =
-                noise(seed ^ 3 ^ block as u64, 32).iter().map(|x| ((x + 1.0) * 7.99) as u8).collect();
-            packed.extend(scale.to_le_bytes());
-            packed.extend((0..16).map(|index| halves[index] | halves[index + 16] << 4));
-            let factor = factors[block / blocks];
-            let unpacked = halves.iter().map(|&half| (f32::from(half) - 8.0) * scale.to_f32() * factor);
-            weight.extend(unpacked);
-        }
+        let Quarter { packed, factors, bias, weight } = Quarter::new(blocks, outputs, seed);
         let padded = rows.next_multiple_of(ROW_MULTIPLE);
         let input = noise(seed ^ 4, padded * inputs);
         for arch in archs() {

@@ -13,6 +13,7 @@ use docent_core::{Error, Result};
 use pulp::Arch;
 
 use self::checkpoint::{Checkpoint, Stored};
+use super::int8::Kernel;
 use super::matmul::Linear;
 use super::words::Words;
 use super::{Bert, BertConfig, Head, Layer, LayerNorm};
@@ -205,7 +206,11 @@ impl Parts {
         let blocks: Option<Vec<_>> = self.weights.iter().map(|(_, part)| part.q4_0()).collect();
         if let Some(rows) = blocks {
             let rows = rows.concat();
-            return Ok(Linear::from_q4(arch, self.inputs, &rows, &self.factors, &self.biases));
+            let (factors, biases) = (&self.factors, &self.biases);
+            return Ok(match Kernel::detect() {
+                Some(kernel) => Linear::from_q4_in_int8(kernel, &rows, factors, biases),
+                None => Linear::from_q4(arch, self.inputs, &rows, factors, biases),
+            });
         }
         let mut weights = Vec::new();
         for (name, part) in self.weights {

@@ -74,7 +74,7 @@ fn e5_vectors_are_those_of_the_paper_written_out() {
         assert_eq!(ours.windows().len(), vectors.len(), "{text:?}");
         for (ours, theirs) in ours.windows().zip(&vectors) {
             let cosine = cosine(ours, theirs);
-            assert!(cosine >= 0.99999, "{cosine} for {text:?}");
+            assert!(cosine >= 0.9998, "{cosine} for {text:?}");
         }
     }
     let tokens = embedder.token_vectors(&["where is the key?"], InputRole::Query).unwrap();

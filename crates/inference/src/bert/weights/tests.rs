@@ -106,7 +106,8 @@ fn every_form_of_the_same_weights_gives_the_same_vectors() {
         })
         .collect();
     let f32s = written(&gguf("bert", &f32s));
-    assert_eq!(vectors(&load(f32s.path(), None).unwrap()), expected);
+    let unpacked = vectors(&load(f32s.path(), None).unwrap());
+    assert_close(&unpacked, &expected);
 
     let tensors: HashMap<String, Tensor> = renamed(&HUGGING_FACE)
         .iter()
@@ -115,7 +116,17 @@ fn every_form_of_the_same_weights_gives_the_same_vectors() {
         })
         .collect();
     let (_dir, weights, config) = safetensors(tensors, CONFIG);
-    assert_eq!(vectors(&load(&weights, Some(&config)).unwrap()), expected);
+    assert_eq!(vectors(&load(&weights, Some(&config)).unwrap()), unpacked);
+}
+
+/// As much as rounding activations to 8 bits may do to a network this small.
+#[track_caller]
+fn assert_close(ours: &[f32], expected: &[f32]) {
+    for (ours, expected) in ours.chunks_exact(HIDDEN).zip(expected.chunks_exact(HIDDEN)) {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let cosine = dot(ours, expected) / (dot(ours, ours) * dot(expected, expected)).sqrt();
+        assert!(cosine > 0.9995, "{cosine}: {ours:?} is not {expected:?}");
+    }
 }
 
 #[test]
@@ -138,7 +149,7 @@ fn xlm_robertas_positions_begin_after_the_padding_token() {
     let (_dir, weights, config) = safetensors(tensors, &config);
     let bert = load(&weights, Some(&config)).unwrap();
     assert_eq!(bert.max_window(), 16);
-    assert_eq!(vectors(&bert), expected);
+    assert_close(&vectors(&bert), &expected);
 }
 
 #[test]
