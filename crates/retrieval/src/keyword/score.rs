@@ -1,8 +1,9 @@
 //! BM25, a term at a time, over the segments and the fresh chunks alike.
 
 use docent_core::{ChunkId, Hit, Query, Result};
+use tantivy::TERMINATED;
 
-use super::segment::GONE;
+use super::segment::{GONE, Segment};
 use super::{Bm25, State, analyzer, broken};
 use crate::top::Top;
 
@@ -11,6 +12,10 @@ const MAX_WORDS: usize = 4_096;
 
 /// Of the words read, this many of the rarest are scored.
 const MAX_TERMS: usize = 64;
+
+/// Of a segment with this many times more chunks than are asked about, only those are looked up in
+/// the postings, by their skip lists.
+const SEEK_TIMES: u64 = 16;
 
 /// BM25's third number: how soon a word that the query repeats stops counting more (Robertson and
 /// Walker, TREC-3). Long questions say what they are about more than once.
@@ -53,19 +58,14 @@ pub(super) fn search(
     let mut top = Top::new(limit);
     let mut scores = vec![];
     for segment in &state.segments {
-        scores.clear();
-        scores.resize(segment.lengths.len(), 0.0f32);
-        for Weighted { term, weight } in &terms {
-            let Some(mut postings) = segment.postings(term).map_err(broken)? else { continue };
-            while postings.block_len() > 0 {
-                for (&number, &times) in postings.docs().iter().zip(postings.freqs()) {
-                    let length = segment.lengths[number as usize];
-                    scores[number as usize] += norm.score(*weight, times, length);
-                }
-                postings.advance();
+        match query.allow {
+            Some(allow) if allow.len().saturating_mul(SEEK_TIMES) < segment.alive => {
+                seek(segment, &segment.numbers_of(allow), &terms, &norm, &mut top)?;
             }
+            _ => scan(segment, &terms, &norm, &mut scores)?,
         }
         collect(&mut top, &scores, &segment.chunks, &segment.lengths, query);
+        scores.clear();
     }
     scores.clear();
     scores.resize(state.fresh.lengths.len(), 0.0);
@@ -77,6 +77,53 @@ pub(super) fn search(
     }
     collect(&mut top, &scores, &state.fresh.chunks, &state.fresh.lengths, query);
     Ok(top.into_sorted())
+}
+
+/// Every chunk's score, by document number.
+fn scan(segment: &Segment, terms: &[Weighted], norm: &Norm, scores: &mut Vec<f32>) -> Result<()> {
+    scores.resize(segment.lengths.len(), 0.0);
+    for Weighted { term, weight } in terms {
+        let Some(mut postings) = segment.postings(term).map_err(broken)? else { continue };
+        while postings.block_len() > 0 {
+            for (&number, &times) in postings.docs().iter().zip(postings.freqs()) {
+                let length = segment.lengths[number as usize];
+                scores[number as usize] += norm.score(*weight, times, length);
+            }
+            postings.advance();
+        }
+    }
+    Ok(())
+}
+
+/// Offers the chunks of the document numbers `numbers`, which ascend, by their scores.
+fn seek(
+    segment: &Segment,
+    numbers: &[u32],
+    terms: &[Weighted],
+    norm: &Norm,
+    top: &mut Top<Hit>,
+) -> Result<()> {
+    let mut scores = vec![0.0; numbers.len()];
+    for Weighted { term, weight } in terms {
+        let Some(mut postings) = segment.postings(term).map_err(broken)? else { continue };
+        for (&number, score) in numbers.iter().zip(&mut scores) {
+            let at = postings.seek(number);
+            match postings.doc(at) {
+                found if found == number => {
+                    let length = segment.lengths[number as usize];
+                    *score += norm.score(*weight, postings.freq(at), length);
+                }
+                TERMINATED => break,
+                _ => {}
+            }
+        }
+    }
+    for (&number, score) in numbers.iter().zip(scores) {
+        if score > 0.0 && segment.lengths[number as usize] != GONE {
+            top.offer(Hit { chunk: segment.chunks[number as usize], score });
+        }
+    }
+    Ok(())
 }
 
 /// The query's distinct words that stand anywhere, in the order of their text: scores are added in

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use docent_core::{ChunkId, ChunkRange};
+use docent_core::{ChunkId, ChunkRange, ChunkSet};
 use tantivy::index::SegmentId;
 use tantivy::postings::BlockSegmentPostings;
 use tantivy::schema::IndexRecordOption;
@@ -21,6 +21,8 @@ pub(super) struct Segment {
     words: tantivy::schema::Field,
     /// By Tantivy's document number.
     pub(super) chunks: Arc<Vec<ChunkId>>,
+    /// The document numbers in the order of their chunks, where that is another: after a merge.
+    by_chunk: Option<Arc<Vec<u32>>>,
     /// Lengths in words, by document number; [`GONE`] for a deleted chunk.
     pub(super) lengths: Arc<Vec<u32>>,
     pub(super) alive: u64,
@@ -48,13 +50,20 @@ impl Segment {
             false => u32::try_from(length.first(number).unwrap_or(0)).unwrap_or(GONE - 1),
         };
         let lengths: Vec<u32> = (0..numbers).map(length_of).collect();
-        let chunks = (0..numbers).map(|number| ChunkId(chunk.first(number).unwrap_or(0))).collect();
+        let chunks: Vec<ChunkId> =
+            (0..numbers).map(|number| ChunkId(chunk.first(number).unwrap_or(0))).collect();
+        let by_chunk = (!chunks.is_sorted()).then(|| {
+            let mut numbers: Vec<u32> = (0..numbers).collect();
+            numbers.sort_by_key(|&number| chunks[number as usize]);
+            Arc::new(numbers)
+        });
         let mut segment = Self {
             id: reader.segment_id(),
             deletes: reader.delete_opstamp(),
             postings: reader.inverted_index(fields.words)?,
             words: fields.words,
             chunks: Arc::new(chunks),
+            by_chunk,
             lengths: Arc::new(lengths),
             alive: 0,
             total_length: 0,
@@ -93,6 +102,28 @@ impl Segment {
     pub(super) fn alive(&self) -> impl Iterator<Item = ChunkId> {
         let both = self.chunks.iter().zip(self.lengths.iter());
         both.filter(|(_, length)| **length != GONE).map(|(chunk, _)| *chunk)
+    }
+
+    /// The document numbers of `chunks`, ascending; deleted ones included.
+    pub(super) fn numbers_of(&self, chunks: &ChunkSet) -> Vec<u32> {
+        let mut found = vec![];
+        for range in chunks.ranges() {
+            let before = |end: u64| match &self.by_chunk {
+                None => self.chunks.partition_point(|chunk| chunk.0 < end),
+                Some(numbers) => {
+                    numbers.partition_point(|&number| self.chunks[number as usize].0 < end)
+                }
+            };
+            let places = before(range.start)..before(range.end);
+            match &self.by_chunk {
+                None => found.extend(places.map(|place| place as u32)),
+                Some(numbers) => found.extend_from_slice(&numbers[places]),
+            }
+        }
+        if self.by_chunk.is_some() {
+            found.sort_unstable();
+        }
+        found
     }
 
     pub(super) fn postings(&self, term: &str) -> std::io::Result<Option<BlockSegmentPostings>> {
