@@ -1,12 +1,12 @@
 //! Finds chunks by their vectors, by looking at every one of them, cheaply.
 //!
-//! A search is a cascade: one bit a dimension picks some rows of a large matrix, one byte a
+//! A search is a cascade: one bit a dimension picks some rows of a very large matrix, one byte a
 //! dimension picks the best few hundred of those, and these are scored again in half precision,
 //! which is what the answer is ranked by. Nothing is built, a delete marks rows in memory, a filter
 //! scans the allowed rows alone, and the answer depends on the content only, not on the order it
 //! came in: every cut is made by score, then by chunk.
 //!
-//! The bytes live in memory (dims + 20 bytes a vector, an eighth more with the bits); the half
+//! The bytes live in memory (dims + 20 bytes a vector, an eighth more where there are bits); the half
 //! precision rows stay in a file and are read where a search needs them.
 
 mod cascade;
@@ -14,6 +14,7 @@ mod dot;
 mod file;
 mod rows;
 mod sealed;
+mod signs;
 
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -24,6 +25,7 @@ use docent_core::{
 };
 use half::f16;
 
+use cascade::BITS_FROM;
 use file::Files;
 use rows::Rows;
 
@@ -67,7 +69,8 @@ impl ExactIndex {
     /// # Errors
     /// When the directory cannot be written.
     pub fn open(path: impl Into<PathBuf>, shape: VectorShape) -> Result<Self> {
-        let (files, rows) = Files::open(path.into(), &shape)?;
+        let (files, mut rows) = Files::open(path.into(), &shape)?;
+        rows.settle(BITS_FROM);
         let applied = files.watermark();
         Ok(Self { shape, inner: RwLock::new(Inner { files, rows, applied }) })
     }
@@ -173,17 +176,10 @@ impl Index for ExactIndex {
 
     fn apply(&self, changes: &[Change], upto: Seq) -> Result<()> {
         let mut inner = self.write();
-        for change in changes {
-            match &change.kind {
-                ChangeKind::Embedded(vectors) => {
-                    for (chunk, embedding) in vectors.iter() {
-                        inner.add(*chunk, embedding, &self.shape)?;
-                    }
-                }
-                ChangeKind::Removed(range) => inner.remove(*range),
-                _ => {}
-            }
-        }
+        let taken = changes.iter().try_for_each(|change| inner.take(change, &self.shape));
+        // Whatever was taken is searched.
+        inner.rows.settle(BITS_FROM);
+        taken?;
         inner.applied = inner.applied.max(upto);
         if inner.files.pending_rows() >= FLUSH_ROWS {
             inner.flush(&self.shape)?;
@@ -213,6 +209,19 @@ impl Index for ExactIndex {
 }
 
 impl Inner {
+    fn take(&mut self, change: &Change, shape: &VectorShape) -> Result<()> {
+        match &change.kind {
+            ChangeKind::Embedded(vectors) => {
+                vectors.iter().try_for_each(|(chunk, embedding)| self.add(*chunk, embedding, shape))
+            }
+            ChangeKind::Removed(range) => {
+                self.remove(*range);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn add(&mut self, chunk: ChunkId, embedding: &Embedding, shape: &VectorShape) -> Result<()> {
         if embedding.dims() != shape.dims {
             return Err(Error::invalid(format!(
@@ -251,6 +260,7 @@ impl Inner {
         self.files.flush(&self.rows, self.applied)?;
         if self.rows.is_mostly_dead() {
             self.rows = self.files.compact(&self.rows, shape)?;
+            self.rows.settle(BITS_FROM);
         }
         Ok(())
     }

@@ -8,15 +8,17 @@ use half::f16;
 use rayon::prelude::*;
 
 use super::dot::{self, Kernel};
-use super::rows::{BLOCK_ROWS, Rows, quantize, sign_bits};
+use super::rows::{BLOCK_ROWS, Rows, quantize};
 use super::{Inner, Nearest};
 use crate::top::{Ranked, Top};
 
-/// From this many rows on the bits are asked first (`docs/benchmarks/retrieval.md`).
-const BITS_FROM: usize = 40_000;
+/// From this many rows on the bits are asked first. Bytes alone read 154 MB of so many rows, which
+/// takes some milliseconds; bits lose a few of the best, more with some embedders than with others
+/// (`docs/benchmarks/embedding.md`), so smaller matrices do without.
+pub(super) const BITS_FROM: usize = 400_000;
 
 /// The bits let through this part of the rows …
-const BITS_PART: usize = 24;
+const BITS_PART: usize = 8;
 
 /// … and at least this many times what the bytes then keep.
 const BITS_TIMES: usize = 8;
@@ -59,7 +61,7 @@ impl Probe {
         let mut codes = vec![0; rows.stride];
         // The scale is the same for every row, so ranking does not need it.
         quantize(vector, &mut codes);
-        let bits = codes.chunks(64).map(sign_bits).collect();
+        let bits = rows.signs.of(&codes);
         Self { kernel: Kernel::detect(), codes, bits }
     }
 }
@@ -179,9 +181,10 @@ fn scan_passed(rows: &Rows, probe: &Probe, keep: usize) -> Vec<Candidate> {
     let distances: Vec<Vec<u16>> = rows
         .blocks
         .par_iter()
-        .map(|block| {
+        .enumerate()
+        .map(|(number, block)| {
             let mut distances = Vec::with_capacity(block.chunks.len());
-            probe.kernel.distances(&probe.bits, &block.bits, &mut distances);
+            probe.kernel.distances(&probe.bits, rows.signs.block(number), &mut distances);
             distances
         })
         .collect();

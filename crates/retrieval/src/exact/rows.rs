@@ -1,9 +1,12 @@
-//! The matrix in memory: a byte and a bit for every dimension, in blocks that never move.
+//! The matrix in memory: a byte for every dimension, in blocks that never move, and the
+//! [`Signs`] of a large one.
 
 use std::sync::Arc;
 
 use docent_core::{ChunkId, ChunkRange, ChunkSet};
 use half::f16;
+
+use super::signs::Signs;
 
 /// Rows in a block. Growing adds a block and copies nothing.
 pub(crate) const BLOCK_ROWS: usize = 4_096;
@@ -18,7 +21,6 @@ pub(crate) struct Block {
     /// What a code of 1 stands for, by row.
     pub(crate) scales: Vec<f32>,
     pub(crate) codes: Vec<i8>,
-    pub(crate) bits: Vec<u64>,
     checks: Vec<u32>,
 }
 
@@ -36,6 +38,7 @@ pub(crate) struct Rows {
     present: Vec<u64>,
     /// Ascending stretches of chunks, to find the rows of a filter without looking at all.
     runs: Vec<Run>,
+    pub(crate) signs: Signs,
 }
 
 /// Rows `start..end`, whose chunks ascend from `first` to `last`.
@@ -59,6 +62,7 @@ impl Rows {
             chunk_count: 0,
             present: vec![],
             runs: vec![],
+            signs: Signs::new(stride),
         }
     }
 
@@ -94,8 +98,8 @@ impl Rows {
         block.chunks.push(chunk);
         block.scales.push(scale);
         block.codes.extend_from_slice(codes);
-        block.bits.extend(codes.chunks(64).map(sign_bits));
         block.checks.push(check);
+        self.signs.add(codes);
         self.mark(chunk);
         self.extend_run(chunk);
         self.len += 1;
@@ -133,8 +137,14 @@ impl Rows {
         let before = self.alive;
         for rows in self.rows_of(&ChunkSet::from_ranges([range])) {
             for number in rows {
-                self.alive -= usize::from(!self.is_dead(number));
+                if self.is_dead(number) {
+                    continue;
+                }
+                self.alive -= 1;
                 self.dead[number / 64] |= 1 << (number % 64);
+                let at = number % BLOCK_ROWS * self.stride;
+                let block = &self.blocks[number / BLOCK_ROWS];
+                self.signs.take_away(&block.codes[at..at + self.stride]);
             }
         }
         let held = self.present.len() as u64 * 64;
@@ -143,6 +153,14 @@ impl Rows {
             self.present[(chunk / 64) as usize] &= !(1 << (chunk % 64));
         }
         self.alive < before
+    }
+
+    /// To be called after changes, before a search: a matrix of `bits_from` rows or more has bits.
+    pub(crate) fn settle(&mut self, bits_from: usize) {
+        if self.len < bits_from {
+            return self.signs.forget();
+        }
+        self.signs.settle(&self.blocks, self.alive);
     }
 
     /// The rows of `chunks`, deleted ones included.
@@ -224,9 +242,4 @@ pub(crate) fn quantize(exact: &[f32], codes: &mut [i8]) -> f32 {
         *code = (value / scale).round() as i8;
     }
     scale
-}
-
-/// One bit for each code that is not negative.
-pub(crate) fn sign_bits(codes: &[i8]) -> u64 {
-    codes.iter().enumerate().fold(0, |bits, (at, &code)| bits | u64::from(code >= 0) << at)
 }
