@@ -12,8 +12,9 @@ mod map;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::{Document, Flow, Line, LineKind};
-use fold::{Folding, fold};
+use crate::table::{BETWEEN_CELLS, CELL_LINE_END};
+use crate::{Bounds, Document, Flow, Line, LineKind};
+use fold::{Folded, Folding, fold};
 use join::{Join, Vocabulary};
 pub use map::{Origin, TextMap};
 
@@ -85,6 +86,8 @@ struct Writer {
     map: TextMap,
     headings: Vec<Heading>,
     tables: Vec<Table>,
+    /// Where the last row of a table is on its page.
+    row_bounds: Option<Bounds>,
     page: u32,
     /// Where the current line begins in its page's raw text, whose lines end in one byte each.
     raw_line_start: usize,
@@ -105,6 +108,7 @@ impl Writer {
             map: TextMap::default(),
             headings: Vec::new(),
             tables: Vec::new(),
+            row_bounds: None,
             page: 1,
             raw_line_start: 0,
             raw_end: (1, 0),
@@ -124,27 +128,48 @@ impl Writer {
         let folding = match (line.kind, self.flow) {
             (LineKind::Code, _) => Folding::Verbatim,
             (_, Flow::Lines | Flow::Source) => Folding::Line,
+            (LineKind::Header | LineKind::Row, Flow::Paragraphs) => Folding::Cells,
             (_, Flow::Paragraphs) => Folding::Paragraph,
         };
-        let folded = fold(&line.text, folding);
-        if folded.text.is_empty() {
+        let mut start = None;
+        let mut raw = self.raw_line_start;
+        for part in line.text.split(CELL_LINE_END) {
+            let folded = fold(part, folding);
+            if !folded.text.is_empty() {
+                match start {
+                    Some(_) => self.join(&folded.text),
+                    None => start = Some(self.begin_line(line, &folded.text)),
+                }
+                self.push(&folded, raw);
+                self.raw_end = (self.page, (raw + part.len()) as u64);
+            }
+            raw += part.len() + CELL_LINE_END.len();
+        }
+        let Some(start) = start else {
             self.blank_lines += 1;
             return;
-        }
-        self.separate(line, &folded.text);
-        if let LineKind::Heading(level) = line.kind {
-            self.heading(level, &folded.text, line.starts_paragraph);
-        }
-        let start = self.text.len();
-        for (clean, raw) in &folded.steps {
-            self.map.add(start + clean, self.page, (self.raw_line_start + raw) as u64);
-        }
-        self.text.push_str(&folded.text);
+        };
         self.table_row(line, start..self.text.len());
-        self.raw_end = (self.page, (self.raw_line_start + line.text.len()) as u64);
         self.before = Some(line.kind);
         self.is_first_of_page = false;
         self.blank_lines = 0;
+    }
+
+    /// Goes to where `line` begins, whose text is `folded` or begins with it.
+    fn begin_line(&mut self, line: &Line, folded: &str) -> usize {
+        self.separate(line, folded);
+        if let LineKind::Heading(level) = line.kind {
+            self.heading(level, folded, line.starts_paragraph);
+        }
+        self.text.len()
+    }
+
+    fn push(&mut self, folded: &Folded, raw_start: usize) {
+        let start = self.text.len();
+        for (clean, raw) in &folded.steps {
+            self.map.add(start + clean, self.page, (raw_start + raw) as u64);
+        }
+        self.text.push_str(&folded.text);
     }
 
     /// Puts between the text so far and `next` what belongs there.
@@ -159,7 +184,9 @@ impl Writer {
             self.text.extend(std::iter::repeat_n('\n', ends));
             return;
         }
+        let is_row = matches!(line.kind, LineKind::Header | LineKind::Row);
         let continues = line.kind == before
+            && !is_row
             && match self.is_first_of_page {
                 true => join::goes_on_across_pages(&self.text, next),
                 false => !line.starts_paragraph,
@@ -170,6 +197,13 @@ impl Writer {
             self.text.push_str(ends);
             return;
         }
+        self.join(next);
+    }
+
+    /// Goes on with `next`, from which only paper separates the text so far.
+    fn join(&mut self, next: &str) {
+        let (page, raw) = self.raw_end;
+        self.map.add(self.text.len(), page, raw);
         match self.vocabulary.join(&self.text, next) {
             Join::Space => self.text.push(' '),
             Join::Nothing => {}
@@ -210,20 +244,39 @@ impl Writer {
 
     /// Notes the line at `range` if it is a row of a table.
     fn table_row(&mut self, line: &Line, range: Range<usize>) {
-        match line.kind {
-            LineKind::Header => {
-                self.tables.push(Table { header: Some(range), rows: Vec::new() });
-            }
-            LineKind::Row => {
-                let goes_on = !line.starts_paragraph
-                    && matches!(self.before, Some(LineKind::Header | LineKind::Row));
-                match self.tables.last_mut() {
-                    Some(table) if goes_on => table.rows.push(range),
-                    _ => self.tables.push(Table { header: None, rows: vec![range] }),
-                }
-            }
-            _ => {}
+        if !matches!(line.kind, LineKind::Header | LineKind::Row) {
+            return;
         }
+        let is_after_row = matches!(self.before, Some(LineKind::Header | LineKind::Row));
+        let is_header = line.kind == LineKind::Header;
+        let goes_on = is_after_row
+            && (!is_header && !line.starts_paragraph
+                || self.goes_on_from_page_before(line, &range));
+        match self.tables.last_mut() {
+            Some(table) if goes_on => table.rows.push(range),
+            _ if is_header => self.tables.push(Table { header: Some(range), rows: Vec::new() }),
+            _ => self.tables.push(Table { header: None, rows: vec![range] }),
+        }
+        self.row_bounds = line.bounds;
+    }
+
+    /// Whether the page begins within the table that the page before ends with: a table as wide,
+    /// with no other text between, whose first row does not say the names again. It only looks
+    /// like names because a first row is asked whether it could be.
+    fn goes_on_from_page_before(&self, line: &Line, range: &Range<usize>) -> bool {
+        let (Some(above), Some(here)) = (self.row_bounds, line.bounds) else { return false };
+        let near = |a: f32, b: f32| (a - b).abs() < 2.0;
+        let Some(table) = self.tables.last().filter(|_| self.is_first_of_page) else {
+            return false;
+        };
+        let text = |row: &Range<usize>| &self.text[row.clone()];
+        let cells = |row: &Range<usize>| text(row).matches(BETWEEN_CELLS).count();
+        near(above.left, here.left)
+            && near(above.right, here.right)
+            && table
+                .header
+                .as_ref()
+                .is_none_or(|names| text(names) != text(range) && cells(range) <= cells(names))
     }
 
     fn finish(mut self) -> Clean {

@@ -12,6 +12,10 @@ pub(crate) use grid::Grids;
 /// What stands between the cells of a row.
 pub(crate) const BETWEEN_CELLS: &str = " | ";
 
+/// What stands between the lines of a cell where a printer set them: cleaning joins them as it
+/// joins those of a paragraph. U+2028, LINE SEPARATOR.
+pub(crate) const CELL_LINE_END: &str = "\u{2028}";
+
 /// Turns rows of cells into the lines of a table, one by one.
 #[derive(Debug, Default)]
 pub(crate) struct TableLines {

@@ -16,6 +16,9 @@ pub(super) enum Folding {
     Paragraph,
     /// Written text: NFKC; spaces within a line are the author's.
     Line,
+    /// Printed cells, or a part of them that a line ends: as a line, but a hyphen at the end that
+    /// only shows there stays, as in a paragraph.
+    Cells,
     /// Code: only control characters go.
     Verbatim,
 }
@@ -46,7 +49,8 @@ pub(super) fn fold(line: &str, folding: Folding) -> Folded {
     folder.steps.retain(|(clean, _)| *clean < end);
     // Within a line a soft hyphen means nothing; at its end it tells `join` that a word was broken.
     let kept = line.trim_end();
-    if folding == Folding::Paragraph && kept.ends_with(SOFT_HYPHEN) && end > 0 {
+    let is_joined = matches!(folding, Folding::Paragraph | Folding::Cells);
+    if is_joined && kept.ends_with(SOFT_HYPHEN) && end > 0 {
         folder.steps.push((end, kept.len() - SOFT_HYPHEN.len_utf8()));
         folder.text.push(SOFT_HYPHEN);
     }
@@ -82,7 +86,9 @@ impl Folder {
         match self.folding {
             Folding::Verbatim => Some(c),
             _ if is_invisible(c) => None,
-            Folding::Line => Some(if c.is_whitespace() && c != '\t' { ' ' } else { unified(c) }),
+            Folding::Line | Folding::Cells => {
+                Some(if c.is_whitespace() && c != '\t' { ' ' } else { unified(c) })
+            }
             Folding::Paragraph if c.is_whitespace() => {
                 let is_first = self.text.is_empty() || self.text.ends_with(' ');
                 (!is_first).then_some(' ')

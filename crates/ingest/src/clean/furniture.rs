@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::{Bounds, Line, Page};
+use crate::{Bounds, Line, LineKind, Page};
 
 /// A line that occurs on fewer pages stays.
 pub(super) const LEAST_PAGES: usize = 4;
@@ -50,8 +50,10 @@ fn is_furniture(places: &[(usize, usize)], pages: usize) -> bool {
 }
 
 /// Both cells of a grid the line may fall into, so that no border separates what belongs together.
+/// Rows of a table are none: a table that fills pages says its names at the top of each.
 fn edges(line: &Line) -> Vec<Edge> {
-    let Some(bounds) = line.bounds else { return Vec::new() };
+    let is_row = matches!(line.kind, LineKind::Header | LineKind::Row);
+    let Some(bounds) = line.bounds.filter(|_| !is_row) else { return Vec::new() };
     let text = without_digits(&line.text);
     let height = bounds.baseline / 4.0;
     [height.floor() as i32 * 2, (height + 0.5).floor() as i32 * 2 - 1]

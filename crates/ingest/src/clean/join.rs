@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::Page;
+use crate::table::CELL_LINE_END;
 
 /// Marks where a word may be broken; seen only at the end of a line.
 pub(super) const SOFT_HYPHEN: char = '\u{ad}';
@@ -29,9 +30,10 @@ pub(super) struct Vocabulary {
 impl Vocabulary {
     pub(super) fn of(pages: &[Page]) -> Self {
         let mut words = HashSet::new();
-        for line in pages.iter().flat_map(|page| &page.lines) {
+        let lines = pages.iter().flat_map(|page| &page.lines);
+        for part in lines.flat_map(|line| line.text.split(CELL_LINE_END)) {
             // The last word may be half of one.
-            let whole = line.text.trim_end().rsplit_once(' ').map_or("", |(whole, _)| whole);
+            let whole = part.trim_end().rsplit_once(' ').map_or("", |(whole, _)| whole);
             for word in whole.split(' ') {
                 let word = word.trim_matches(|c: char| !c.is_alphanumeric());
                 if word.contains(is_hyphen) || word.len() > 2 {

@@ -28,6 +28,58 @@ fn printed_lines_become_paragraphs_of_plain_characters() {
     assert_eq!(clean.map.origin(at).raw, "The ﬁrst docu-\nment’s  text\u{a0}is ".len() as u64);
 }
 
+fn row(text: &str, kind: LineKind, baseline: f32, starts_paragraph: bool) -> Line {
+    Line { kind, ..printed(text, baseline, starts_paragraph) }
+}
+
+#[test]
+fn printed_rows_stay_lines_and_the_lines_of_their_cells_are_joined() {
+    let lines = vec![
+        row("Name | Note", LineKind::Header, 100.0, true),
+        row(
+            "a | a docu-\u{2028}ment that\u{2028}ﬁts |  | 中\u{2028}文",
+            LineKind::Row,
+            112.0,
+            false,
+        ),
+        row("b | of the document | x", LineKind::Row, 124.0, false),
+        printed("Text.", 136.0, true),
+    ];
+    let clean = clean(&document(vec![lines.clone()], Flow::Paragraphs));
+    let text = "Name | Note\na | a document that fits |  | 中文\nb | of the document | x\nText.";
+    assert_eq!(clean.text, text);
+    assert_eq!(clean.tables.len(), 1);
+    let rows: Vec<&str> = clean.tables[0].rows.iter().map(|row| &clean.text[row.clone()]).collect();
+    assert_eq!(rows, ["a | a document that fits |  | 中文", "b | of the document | x"]);
+    for (word, line) in [("ment", 1), ("文", 1), ("that", 1), ("Text", 3)] {
+        let before: usize = lines[..line].iter().map(|line| line.text.len() + 1).sum();
+        let raw = before + lines[line].text.find(word).unwrap();
+        let origin = clean.map.origin(clean.text.find(word).unwrap());
+        assert_eq!(origin, Origin { page: 1, raw: raw as u64 }, "{word}");
+    }
+}
+
+#[test]
+fn a_table_goes_on_over_pages_unless_it_says_its_names_again() {
+    let page = |names: &str, at: usize| {
+        let second = format!("text {} | more {}", "x".repeat(at), "y".repeat(at));
+        vec![
+            printed("Handbook of tides", 40.0, true),
+            row(names, LineKind::Header, 100.0, true),
+            row(&second, LineKind::Row, 112.0, false),
+        ]
+    };
+    let tables = |names: &[&str]| {
+        let pages = names.iter().zip(1..).map(|(names, at)| page(names, at)).collect();
+        let clean = clean(&document(pages, Flow::Paragraphs));
+        assert!(!clean.text.contains("Handbook"), "{}", clean.text);
+        clean.tables.iter().map(|table| table.rows.len()).collect::<Vec<_>>()
+    };
+    // What only looks like names at the top of a page is a row.
+    assert_eq!(tables(&["name | note", "a | b", "c | d", "e | f"]), [7]);
+    assert_eq!(tables(&["name | note", "name | note", "c | d", "other | note | place"]), [1, 3, 1]);
+}
+
 #[test]
 fn code_is_kept_to_the_letter_and_prose_is_not() {
     let lines = vec![
