@@ -11,6 +11,7 @@ mod headings;
 mod layout;
 mod primary;
 mod quality;
+mod rules;
 mod second;
 
 use docent_core::{FileError, Warning};

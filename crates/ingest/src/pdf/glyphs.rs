@@ -1,5 +1,7 @@
 //! Glyphs as a parser reports them: what, where, how large.
 
+use super::rules::Rules;
+
 /// Which way a line of text runs on the displayed page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Direction {
@@ -66,6 +68,8 @@ pub(super) struct Glyphs {
     texts: String,
     /// Glyphs without a Unicode value; they are not among [`all`](Self::all).
     pub(super) unmapped: u32,
+    /// Straight lines drawn among them.
+    pub(super) rules: Rules,
     /// Images on the page, which may show text we cannot see.
     pub(super) images: u32,
     /// The most glyphs this page may have.

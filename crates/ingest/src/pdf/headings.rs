@@ -40,7 +40,8 @@ fn body_size(pages: &[ParsedPage]) -> Option<u32> {
 
 fn heading_size(line: &Line, body: u32) -> Option<u32> {
     let size = half_points(line)?;
-    let is_heading = size as f32 >= body as f32 * LARGER
+    let is_heading = line.kind == LineKind::Text
+        && size as f32 >= body as f32 * LARGER
         && line.text.len() <= MOST_CHARS
         && line.text.chars().filter(|c| c.is_alphabetic()).count() >= 2;
     is_heading.then_some(size)

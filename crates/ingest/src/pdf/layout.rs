@@ -2,13 +2,15 @@
 //!
 //! Glyphs that follow each other on a baseline make a *segment*; a gap wider than any word space
 //! ends it. Segments are put in [reading order](order), neighbours on one baseline make a line, and
-//! [paragraphs] are found from leading, indents and short lines.
+//! [paragraphs] are found from leading, indents and short lines. [Tables](tables) are taken out
+//! before, if they are ruled, or found among the lines, if they are not.
 //!
 //! All thresholds are in ems (shares of the type size), so that they hold for any scale.
 
 mod bidi;
 mod order;
 mod paragraphs;
+mod tables;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -28,14 +30,23 @@ const SHIFT: f32 = 0.45;
 
 /// The lines of a page in reading order.
 pub(super) fn lines(glyphs: &Glyphs) -> Vec<Line> {
+    let mut tables = Vec::new();
     let segments = without_repeats(segments(glyphs));
+    let segments = tables::take_ruled(segments, glyphs, &mut tables);
     let mut rows = Vec::new();
     for group in order::groups(segments) {
         let mut group_rows = rows_of(group);
         paragraphs::mark(&mut group_rows);
         rows.append(&mut group_rows);
     }
-    rows.into_iter().filter_map(|row| row.into_line(glyphs)).collect()
+    let mut lines = Vec::with_capacity(rows.len());
+    for row in tables::aligned(rows, glyphs, &mut tables) {
+        match row.table().and_then(|at| tables.get(at)) {
+            Some(table) => lines.extend(table.lines()),
+            None => lines.extend(row.into_line(glyphs)),
+        }
+    }
+    lines
 }
 
 /// Glyphs that follow each other on a baseline.
@@ -50,6 +61,8 @@ struct Segment {
     glyphs: Range<usize>,
     text: String,
     is_rtl: bool,
+    /// The table it stands for, if it does.
+    table: Option<usize>,
 }
 
 impl Segment {
@@ -63,6 +76,7 @@ impl Segment {
             glyphs: at..at + 1,
             text: text.to_owned(),
             is_rtl: text.chars().any(bidi::is_rtl),
+            table: None,
         }
     }
 
@@ -172,9 +186,17 @@ impl Row {
         }
     }
 
+    /// The table it stands for, if it does.
+    fn table(&self) -> Option<usize> {
+        self.segments.first()?.table
+    }
+
     fn takes(&self, segment: &Segment) -> bool {
         let Some(last) = self.segments.last() else { return false };
         let slack = 0.6 * self.size;
+        if self.table().or(segment.table).is_some() {
+            return false;
+        }
         let is_beside = segment.left > self.right - slack || segment.right < self.left + slack;
         is_beside && last.shares_baseline(segment)
     }

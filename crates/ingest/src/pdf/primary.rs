@@ -3,7 +3,7 @@
 use docent_core::FileError;
 use hayro_interpret::font::{Glyph, GlyphRun};
 use hayro_interpret::hayro_cmap::{BfString, WritingMode};
-use hayro_interpret::kurbo::{Affine, BezPath, Rect, Vec2};
+use hayro_interpret::kurbo::{Affine, BezPath, PathEl, Point, Rect, Vec2};
 use hayro_interpret::{
     BlendMode, ClipPath, Context, Device, DrawMode, DrawProps, Image, ImageDrawProps,
     InterpreterCache, InterpreterSettings, SoftMask, interpret_page,
@@ -12,6 +12,7 @@ use hayro_syntax::page::Page;
 use hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
 
 use super::glyphs::{Direction, Glyphs, Placement};
+use super::rules::Rules;
 use super::{Parsed, ParsedPage};
 use crate::Limits;
 use crate::document::{check_text_bytes, invalid};
@@ -81,7 +82,7 @@ fn title(pdf: &Pdf) -> Option<String> {
     is_title.then(|| text.chars().filter(|c| !c.is_control()).take(300).collect())
 }
 
-/// A device that listens to glyphs and ignores the drawing.
+/// A device that listens to glyphs and to straight lines and ignores the rest of the drawing.
 struct Listener {
     glyphs: Glyphs,
     /// Where the last run began and how long it was: text that is filled and stroked comes twice.
@@ -118,11 +119,61 @@ impl<'a> Device<'a> for Listener {
         self.glyphs.images += 1;
     }
 
-    fn draw_path(&mut self, _: &BezPath, _: DrawProps<'a>, _: &DrawMode) {}
+    fn draw_path(&mut self, path: &BezPath, props: DrawProps<'a>, mode: &DrawMode) {
+        let rules = &mut self.glyphs.rules;
+        match mode {
+            _ if rules.is_drawing() => {}
+            DrawMode::Fill(_) => filled(path, props.transform, rules),
+            DrawMode::Stroke(_) | DrawMode::FillAndStroke(..) => {
+                stroked(path, props.transform, rules);
+            }
+            DrawMode::Invisible => {}
+        }
+    }
+
     fn push_clip_path(&mut self, _: &ClipPath) {}
     fn push_transparency_group(&mut self, _: f32, _: Option<SoftMask<'a>>, _: BlendMode) {}
     fn pop_clip(&mut self) {}
     fn pop_transparency_group(&mut self) {}
+}
+
+/// Tells the straight lines of a stroked path.
+fn stroked(path: &BezPath, transform: Affine, rules: &mut Rules) {
+    let (mut start, mut at) = (Point::ZERO, Point::ZERO);
+    for element in path.elements() {
+        let (to, is_line) = match *element {
+            PathEl::MoveTo(to) => (to, false),
+            PathEl::LineTo(to) => (to, true),
+            PathEl::QuadTo(_, to) | PathEl::CurveTo(_, _, to) => (to, false),
+            PathEl::ClosePath => (start, true),
+        };
+        if is_line {
+            rules.line((transform * at).into(), (transform * to).into());
+        }
+        if matches!(element, PathEl::MoveTo(_)) {
+            start = to;
+        }
+        at = to;
+    }
+}
+
+/// Tells the boxes around the parts of a filled path: the thin ones are rules.
+fn filled(path: &BezPath, transform: Affine, rules: &mut Rules) {
+    let mut part: Option<Rect> = None;
+    for element in path.elements() {
+        let begins = matches!(element, PathEl::MoveTo(_));
+        if let Some(part) = part.take_if(|_| begins) {
+            rules.filled((part.x0, part.y0), (part.x1, part.y1));
+        }
+        if let Some(to) = element.end_point() {
+            let to = transform * to;
+            let here = Rect::from_points(to, to);
+            part = Some(part.map_or(here, |part| part.union(here)));
+        }
+    }
+    if let Some(part) = part {
+        rules.filled((part.x0, part.y0), (part.x1, part.y1));
+    }
 }
 
 /// hayro's glyph space has a thousand units to the em.

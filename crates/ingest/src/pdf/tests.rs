@@ -47,7 +47,42 @@ fn tables_are_read_row_by_row() {
             content += &format!("BT /F 12 Tf {x} {y} Td (r{row}c{column}) Tj ET\n");
         }
     }
-    assert_eq!(read(&Pdf::of_pages(&[&content]))[0][1], "r1c0 r1c1 r1c2");
+    assert_eq!(read(&Pdf::of_pages(&[&content]))[0][1], "r1c0 | r1c1 | r1c2");
+}
+
+#[test]
+fn chunks_of_a_table_begin_with_its_names_on_every_page() {
+    let page = |first: usize| {
+        let mut content = String::new();
+        let rows: Vec<[String; 2]> = match first {
+            0 => vec![["Station".into(), "Depth".into()]],
+            _ => Vec::new(),
+        };
+        let numbered = (first..first + 40).map(|n| [format!("station {n}"), format!("{n} m")]);
+        for (at, row) in rows.into_iter().chain(numbered).enumerate() {
+            let y = 760 - at * 16;
+            for (cell, x) in row.iter().zip([72, 272]) {
+                content += &format!("BT /F 11 Tf {x} {y} Td ({cell}) Tj ET\n");
+            }
+            // Drawn as most programs do: each cell by itself, as thin boxes and as frames.
+            content += &format!("70 {} 200 0.5 re f 270 {} 200 16 re S\n", y - 4, y - 4);
+            content += &format!("70 {} 200 16 re S\n", y - 4);
+        }
+        content
+    };
+    let bytes = Pdf::of_pages(&[&page(0), &page(40), &page(80)]).bytes();
+    let document = PdfExtractor::default().extract(&bytes, &Limits::default()).unwrap();
+    let clean = crate::clean(&document);
+    assert_eq!(clean.tables.len(), 1);
+    let strategy = docent_core::ChunkingStrategy::new(200, 0).unwrap();
+    let chunks = crate::chunk(&clean, strategy);
+    assert!(chunks.len() > 4);
+    for chunk in &chunks {
+        assert!(chunk.text.starts_with("Station | Depth\nstation "), "{}", chunk.text);
+        let at = chunk.text.rfind("station ").unwrap();
+        let number: u32 = chunk.text[at + 8..].split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(chunk.page_at(at), number / 40 + 1, "{}", chunk.text);
+    }
 }
 
 #[test]

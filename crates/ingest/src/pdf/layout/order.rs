@@ -134,7 +134,7 @@ fn sort_rows(segments: &mut [Segment]) {
     }
 }
 
-fn median(values: impl Iterator<Item = f32>) -> f32 {
+pub(super) fn median(values: impl Iterator<Item = f32>) -> f32 {
     let mut values: Vec<f32> = values.collect();
     let middle = values.len() / 2;
     if values.is_empty() {
