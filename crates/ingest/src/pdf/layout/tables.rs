@@ -18,6 +18,9 @@ use crate::table::{BETWEEN_CELLS, CELL_LINE_END, names_columns};
 use crate::{Bounds, Line, LineKind};
 pub(super) use aligned::find as aligned;
 
+/// A page with more tables shows a drawing.
+const MOST_GRIDS: usize = 64;
+
 /// A cell of more lines is a part of a page, not a value.
 const MOST_CELL_LINES: usize = 8;
 
@@ -140,6 +143,7 @@ pub(super) fn take_ruled(
     let mut grids = grid::find(&across, &down);
     across.retain(|rule| !grids.iter().any(|grid| grid.has(rule)));
     grids.extend(bands::find(&across, &segments, glyphs));
+    grids.truncate(MOST_GRIDS);
     if grids.is_empty() {
         return segments;
     }

@@ -1,7 +1,7 @@
 //! Tables without cells of rules: lines whose words leave the same white stripes free.
 //!
-//! A line is followed downwards as long as its stripes stay free; they divide the columns. What that finds is a table only if [nothing else](signs) it could be
-//! shows its sign.
+//! A line is followed downwards as long as its stripes stay free; they divide the columns. What
+//! that finds is a table only if [nothing else](signs) it could be shows its sign.
 
 mod signs;
 
@@ -16,13 +16,12 @@ pub(super) use signs::Signs;
 /// A step down that is larger, in ems, leads out of the table.
 const MOST_STEP: f32 = 2.6;
 
-/// Longer tables are several; wider ones are no tables. Both keep hostile pages cheap.
+/// Longer tables are several; this keeps hostile pages cheap.
 const MOST_LINES: usize = 300;
-const MOST_STRIPES: usize = 30;
 
 /// Puts a row of its own in the place of each table's rows.
 pub(in super::super) fn find(rows: Vec<Row>, glyphs: &Glyphs, tables: &mut Vec<Table>) -> Vec<Row> {
-    // Nearly all pages end here: a table has a line with two wide gaps, or one and a number.
+    // Nearly all pages end here: no two lines that follow each other have wide gaps.
     if rows.windows(2).all(|pair| pair.iter().any(|row| row.segments.len() < 2)) {
         return rows;
     }
@@ -108,7 +107,7 @@ impl Finder<'_> {
     /// The lines from `start` on that share stripes, three of them at least.
     fn run(&mut self, rows: &[Row], start: usize) -> Option<Run> {
         let mut stripes = self.strip(rows, start)?.stripes();
-        if stripes.is_empty() || stripes.len() > MOST_STRIPES {
+        if stripes.is_empty() {
             return None;
         }
         let mut end = start + 1;

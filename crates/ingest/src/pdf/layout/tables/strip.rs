@@ -8,6 +8,9 @@ use crate::pdf::glyphs::{Direction, Glyphs};
 /// no wider than what stands between the columns of a narrow table.
 const STRIPE: f32 = 0.9;
 
+/// Each of them is compared with every word below it.
+const MOST_STRIPES: usize = 30;
+
 /// Words from left to right.
 #[derive(Debug)]
 pub(super) struct Strip {
@@ -35,7 +38,7 @@ impl Strip {
         Some(Self { words, baseline, size })
     }
 
-    /// The white stripes between its words.
+    /// The white stripes between its words; none if there are more than a table has.
     pub(super) fn stripes(&self) -> Vec<(f32, f32)> {
         let mut reach = self.words.first().map_or(0.0, |word| word.right);
         let mut stripes = Vec::new();
@@ -45,7 +48,7 @@ impl Strip {
             }
             reach = reach.max(word.right);
         }
-        stripes
+        if stripes.len() > MOST_STRIPES { Vec::new() } else { stripes }
     }
 
     /// What the words leave free of each of `stripes`; nothing of those they cross.
