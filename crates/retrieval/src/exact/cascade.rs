@@ -12,10 +12,10 @@ use super::rows::{BLOCK_ROWS, Rows, quantize};
 use super::{Inner, Nearest};
 use crate::top::{Ranked, Top};
 
-/// From this many rows on the bits are asked first. Bytes alone read 154 MB of so many rows, which
-/// takes some milliseconds; bits lose a few of the best, more with some embedders than with others
-/// (`docs/benchmarks/embedding.md`), so smaller matrices do without.
-pub(super) const BITS_FROM: usize = 400_000;
+/// From this many rows on the bits are asked first. Bytes alone read 384 MB of a million rows, as
+/// fast as memory gives them; bits lose a few of the best (`docs/benchmarks/embedding.md`), so
+/// smaller matrices do without.
+pub(super) const BITS_FROM: usize = 100_000;
 
 /// The bits let through this part of the rows …
 const BITS_PART: usize = 8;
@@ -192,13 +192,15 @@ fn scan_passed(rows: &Rows, probe: &Probe, keep: usize) -> Vec<Candidate> {
     let limit = nearest(&distances, wanted, rows.stride);
     let new = || Top::new(keep);
     let scan = |mut top: Top<Candidate>, (at, distances): (usize, &Vec<u16>)| {
+        let block = &rows.blocks[at];
+        let near = (0u32..).zip(distances).filter(|(_, far)| **far <= limit);
+        let near: Vec<u32> = near.map(|(offset, _)| offset).collect();
         let mut dots = vec![];
-        for (offset, _) in distances.iter().enumerate().filter(|(_, far)| **far <= limit) {
-            let number = at * BLOCK_ROWS + offset;
-            probe.kernel.dots(&probe.codes, rows.codes(number), &mut dots);
-            let score = dots[0] as f32 * rows.scale(number);
+        probe.kernel.dots_of(&probe.codes, &block.codes, &near, &mut dots);
+        for (offset, dot) in near.into_iter().map(|offset| offset as usize).zip(dots) {
+            let (number, score) = (at * BLOCK_ROWS + offset, dot as f32 * block.scales[offset]);
             if top.would_take(score) && !rows.is_dead(number) {
-                top.offer(Candidate { score, chunk: rows.chunk(number), row: number });
+                top.offer(Candidate { score, chunk: block.chunks[offset], row: number });
             }
         }
         top

@@ -7,6 +7,9 @@
 
 #![expect(unsafe_code, reason = "calling a function compiled for a processor that was detected")]
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
@@ -53,6 +56,19 @@ impl Kernel {
         }
     }
 
+    /// The dot product of `query` with the rows of `codes` that `rows` numbers.
+    pub(crate) fn dots_of(self, query: &[i8], codes: &[i8], rows: &[u32], out: &mut Vec<i32>) {
+        match self {
+            Self::Portable => dots_of(query, codes, rows, out),
+            // SAFETY: `detect` is the only maker of this variant, and it saw the features.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { dots_of_avx2(query, codes, rows, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { dots_of_avx512(query, codes, rows, out) },
+        }
+    }
+
     /// The dot product of two rows.
     pub(crate) fn dot(self, a: &[i8], b: &[i8]) -> i32 {
         match self {
@@ -93,6 +109,16 @@ fn dots(query: &[i8], codes: &[i8], out: &mut Vec<i32>) {
 }
 
 #[inline(always)]
+fn dots_of(query: &[i8], codes: &[i8], rows: &[u32], out: &mut Vec<i32>) {
+    out.clear();
+    out.reserve(rows.len());
+    for row in rows {
+        let start = *row as usize * query.len();
+        out.push(dot(query, &codes[start..start + query.len()]));
+    }
+}
+
+#[inline(always)]
 fn dot(a: &[i8], b: &[i8]) -> i32 {
     let mut sum = 0;
     for (&a, &b) in std::iter::zip(a, b) {
@@ -125,6 +151,31 @@ fn dots_avx2(query: &[i8], codes: &[i8], out: &mut Vec<i32>) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 fn dots_avx512(query: &[i8], codes: &[i8], out: &mut Vec<i32>) {
     dots(query, codes, out);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn dots_of_avx2(query: &[i8], codes: &[i8], rows: &[u32], out: &mut Vec<i32>) {
+    dots_of(query, codes, rows, out);
+}
+
+/// Rows far apart in memory, so those to come are asked for before they are needed.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn dots_of_avx512(query: &[i8], codes: &[i8], rows: &[u32], out: &mut Vec<i32>) {
+    const AHEAD: usize = 8;
+    out.clear();
+    out.reserve(rows.len());
+    for (at, row) in rows.iter().enumerate() {
+        if let Some(next) = rows.get(at + AHEAD) {
+            let next = &codes[*next as usize * query.len()..];
+            for line in next[..query.len()].as_chunks::<64>().0 {
+                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr());
+            }
+        }
+        let start = *row as usize * query.len();
+        out.push(dot(query, &codes[start..start + query.len()]));
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -184,6 +235,10 @@ mod tests {
             dots(&query, &codes, &mut plain);
             Kernel::detect().dots(&query, &codes, &mut fast);
             prop_assert_eq!(&plain, &fast);
+            let rows = [8, 0, 3, 3, 7, 1, 2, 5, 4, 8, 0, 6];
+            let some: Vec<i32> = rows.iter().map(|&row| plain[row as usize]).collect();
+            Kernel::detect().dots_of(&query, &codes, &rows, &mut fast);
+            prop_assert_eq!(some, fast);
             let (mut plain, mut fast) = (vec![], vec![]);
             distances(&query_bits, &bits, &mut plain);
             Kernel::detect().distances(&query_bits, &bits, &mut fast);
