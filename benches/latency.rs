@@ -23,8 +23,8 @@ use docent::{
 };
 use support::{Made, library, open_with, percentile, questions};
 
-/// A chunk of 800 tokens has as many windows of 256.
-const WINDOWS: u64 = 4;
+/// A chunk of 800 tokens has as many windows of the default embedder's 512.
+const WINDOWS: u64 = 2;
 
 fn main() {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
@@ -41,6 +41,9 @@ fn main() {
     {
         let collections = open_with(&path, asks.clone(), None, VectorIndexKind::Auto);
         measure("default, not reranked", &collections, store, plain, 0);
+    }
+    if reranked == 0 {
+        return;
     }
     let reranker = Arc::new(LateInteraction::new(real));
     let collections = open_with(&path, asks, Some(reranker), VectorIndexKind::Auto);

@@ -42,6 +42,10 @@ impl Embedder for LazyEmbedder {
         self.get()?.embed(texts, role)
     }
 
+    fn late_interaction(&self, query: &str, passages: &[&str]) -> Result<Option<Vec<f32>>> {
+        self.get()?.late_interaction(query, passages)
+    }
+
     fn count_tokens(&self, texts: &[&str], role: InputRole) -> Result<Vec<usize>> {
         self.get()?.count_tokens(texts, role)
     }

@@ -58,9 +58,9 @@ pub use docent_engine::{
 };
 pub use docent_retrieval::{
     AttachOptions, CandidateTrace, Collections, CollectionsOptions, CollectionsParts, Comparison,
-    Finding, Fusion, IngestProgress, IngestStage, ListPlace, NewFile, ProcessOutcome, Pruned,
-    Question, ReembedProgress, Repair, RolledBack, SearchHit, SearchMode, SearchOptions,
-    SearchResult, StageTime, StoreVectors, Trace, VectorIndexKind, Wanted,
+    Finding, Fusion, IngestProgress, IngestStage, LateInteraction, ListPlace, NewFile,
+    ProcessOutcome, Pruned, Question, ReembedProgress, Repair, RolledBack, SearchHit, SearchMode,
+    SearchOptions, SearchResult, StageTime, StoreVectors, Trace, VectorIndexKind, Wanted,
 };
 
 /// Assistants, threads and runs, whole.

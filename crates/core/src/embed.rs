@@ -190,6 +190,15 @@ pub trait Embedder: Send + Sync + fmt::Debug {
 
     /// How many of the model's tokens each text is, with everything the model is given beside it.
     fn count_tokens(&self, texts: &[&str], role: InputRole) -> Result<Vec<usize>>;
+
+    /// How well each passage answers `query` by late interaction: the mean over the query's tokens
+    /// of the greatest cosine with a token of the passage (MaxSim; Khattab and Zaharia, SIGIR
+    /// 2020). `None` from an embedder that does not show its tokens' vectors.
+    ///
+    /// It costs a pass of every passage through the network.
+    fn late_interaction(&self, _query: &str, _passages: &[&str]) -> Result<Option<Vec<f32>>> {
+        Ok(None)
+    }
 }
 
 /// Finds embedders by what their vectors depend on, so that a vector store goes on with the one it

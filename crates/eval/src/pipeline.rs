@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use docent_core::{Error, Result};
-use docent_retrieval::{Fusion, SearchMode, SearchOptions};
+use docent_retrieval::{Fusion, LateInteraction, SearchMode, SearchOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::Corpus;
@@ -36,6 +36,10 @@ pub struct Pipeline {
     /// How many of the best candidates the others are compared with; 0 for none.
     #[serde(default = "Pipeline::neighbors")]
     pub neighbors: usize,
+    /// Whether the best candidates are compared with the query token by token:
+    /// `where_words_fail`, `always` or `never`.
+    #[serde(default)]
+    pub late_interaction: LateInteraction,
     /// How many of the best candidates the reranker, if there is one, looks at.
     #[serde(default = "Pipeline::rerank")]
     pub rerank: usize,
@@ -61,6 +65,7 @@ impl Pipeline {
             candidates: Self::candidates(),
             fusion: Fusion::default(),
             neighbors: if mode == SearchMode::Hybrid { Self::neighbors() } else { 0 },
+            late_interaction: LateInteraction::default(),
             rerank: Self::rerank(),
         }
     }
@@ -93,6 +98,7 @@ impl Pipeline {
             candidates: self.candidates,
             fusion: self.fusion,
             neighbors: self.neighbors,
+            late_interaction: self.late_interaction,
             rerank: self.rerank,
             ..SearchOptions::default()
         }

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use self::windows::{Tokens, Windows};
 use crate::catalog::ModelFiles;
+use crate::late_interaction::TokenVectors;
 use crate::manifest::{EmbedderManifest, FileRole, Manifest, ModelKind};
 use crate::network::{self, Network, Runner, Window};
 
@@ -40,6 +41,8 @@ pub struct BertEmbedder {
     settings: EmbedderManifest,
     windows: Windows,
     runner: Runner,
+    /// For late interaction.
+    token_vectors: TokenVectors,
 }
 
 impl Manifest {
@@ -87,7 +90,7 @@ impl BertEmbedder {
         check(&settings, manifest, runner.network())?;
         let windows = Windows::load(files, &settings)?;
         let spec = spec(manifest, &settings)?;
-        Ok(Self { spec, settings, windows, runner })
+        Ok(Self { spec, settings, windows, runner, token_vectors: TokenVectors::default() })
     }
 
     /// Each text's token vectors, row-major, each of length 1: all windows', without special
@@ -144,6 +147,10 @@ impl Embedder for BertEmbedder {
                 Embedding::new(self.spec.dims, own.flatten().collect())
             })
             .collect()
+    }
+
+    fn late_interaction(&self, query: &str, passages: &[&str]) -> Result<Option<Vec<f32>>> {
+        self.token_vectors.scores(self, query, passages).map(Some)
     }
 
     /// What [`embed`](Embedder::embed) sends through the network, special tokens included.

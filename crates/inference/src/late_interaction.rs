@@ -8,11 +8,12 @@
 
 mod kept;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use docent_core::{InputRole, Reranker, Result, TextHash};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use rayon::prelude::*;
 
 use self::kept::Kept;
 use crate::bert::max_sim;
@@ -26,7 +27,7 @@ const KEPT_BYTES: usize = 64 << 20;
 pub struct LateInteraction {
     name: String,
     embedder: Arc<BertEmbedder>,
-    kept: Mutex<Kept>,
+    vectors: TokenVectors,
 }
 
 impl LateInteraction {
@@ -34,37 +35,14 @@ impl LateInteraction {
     pub fn new(embedder: Arc<BertEmbedder>) -> Self {
         use docent_core::Embedder as _;
         let name = format!("late-interaction({})", embedder.spec().name);
-        Self { name, embedder, kept: Mutex::new(Kept::new(KEPT_BYTES)) }
+        Self { name, embedder, vectors: TokenVectors::default() }
     }
 
     /// The same, keeping at most `bytes` of passages' token vectors.
     #[must_use]
     pub fn with_kept_bytes(mut self, bytes: usize) -> Self {
-        self.kept = Mutex::new(Kept::new(bytes));
+        self.vectors = TokenVectors::of_at_most(bytes);
         self
-    }
-
-    /// Each passage's token vectors: those kept, and the others in one batch.
-    fn token_vectors(&self, passages: &[&str]) -> Result<Vec<Arc<[f16]>>> {
-        let hashes: Vec<TextHash> = passages.iter().map(|passage| TextHash::of(passage)).collect();
-        let mut vectors: Vec<Option<Arc<[f16]>>> = {
-            let mut kept = self.kept();
-            hashes.iter().map(|hash| kept.get(*hash)).collect()
-        };
-        let missing: Vec<usize> = (0..passages.len()).filter(|&i| vectors[i].is_none()).collect();
-        let texts: Vec<&str> = missing.iter().map(|&index| passages[index]).collect();
-        let made = self.embedder.token_vectors(&texts, InputRole::Passage)?;
-        let mut kept = self.kept();
-        for (index, made) in missing.into_iter().zip(made) {
-            let made: Arc<[f16]> = made.into();
-            kept.insert(hashes[index], Arc::clone(&made));
-            vectors[index] = Some(made);
-        }
-        Ok(vectors.into_iter().flatten().collect())
-    }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -74,12 +52,62 @@ impl Reranker for LateInteraction {
     }
 
     fn score(&self, query: &str, passages: &[&str]) -> Result<Vec<f32>> {
+        self.vectors.scores(&self.embedder, query, passages)
+    }
+}
+
+/// Token vectors of passages seen lately.
+#[derive(Debug)]
+pub(crate) struct TokenVectors(Mutex<Kept>);
+
+impl Default for TokenVectors {
+    fn default() -> Self {
+        Self::of_at_most(KEPT_BYTES)
+    }
+}
+
+impl TokenVectors {
+    fn of_at_most(bytes: usize) -> Self {
+        Self(Mutex::new(Kept::new(bytes)))
+    }
+
+    /// How well each passage answers `query`.
+    pub(crate) fn scores(
+        &self,
+        embedder: &BertEmbedder,
+        query: &str,
+        passages: &[&str],
+    ) -> Result<Vec<f32>> {
         let _span = tracing::debug_span!("rerank", passages = passages.len()).entered();
-        let query = self.embedder.token_vectors(&[query], InputRole::Query)?;
+        let query = embedder.token_vectors(&[query], InputRole::Query)?;
         let query: Vec<f32> = query.iter().flat_map(|tokens| tokens.to_f32_vec()).collect();
-        let passages = self.token_vectors(passages)?;
-        let dims = self.embedder.token_dims();
-        Ok(passages.iter().map(|passage| max_sim(&query, &passage.to_f32_vec(), dims)).collect())
+        let passages = self.of_passages(embedder, passages)?;
+        let dims = embedder.token_dims();
+        let score = |passage: &Arc<[f16]>| max_sim(&query, &passage.to_f32_vec(), dims);
+        Ok(passages.par_iter().map(score).collect())
+    }
+
+    /// Each passage's token vectors: those kept, and the others in one batch.
+    fn of_passages(&self, embedder: &BertEmbedder, passages: &[&str]) -> Result<Vec<Arc<[f16]>>> {
+        let hashes: Vec<TextHash> = passages.iter().map(|passage| TextHash::of(passage)).collect();
+        let mut vectors: Vec<Option<Arc<[f16]>>> = {
+            let mut kept = self.kept();
+            hashes.iter().map(|hash| kept.get(*hash)).collect()
+        };
+        let missing: Vec<usize> = (0..passages.len()).filter(|&i| vectors[i].is_none()).collect();
+        let texts: Vec<&str> = missing.iter().map(|&index| passages[index]).collect();
+        let made = embedder.token_vectors(&texts, InputRole::Passage)?;
+        let mut kept = self.kept();
+        for (index, made) in missing.into_iter().zip(made) {
+            let made: Arc<[f16]> = made.into();
+            kept.insert(hashes[index], Arc::clone(&made));
+            vectors[index] = Some(made);
+        }
+        Ok(vectors.into_iter().flatten().collect())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

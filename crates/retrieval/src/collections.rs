@@ -39,7 +39,8 @@ pub use reembed::{
     Wanted,
 };
 pub use search::{
-    CandidateTrace, ListPlace, SearchHit, SearchMode, SearchOptions, SearchResult, StageTime, Trace,
+    CandidateTrace, LateInteraction, ListPlace, SearchHit, SearchMode, SearchOptions, SearchResult,
+    StageTime, Trace,
 };
 pub use stores::{NewVectorStore, VectorStoreSummary};
 pub use transfer::export;

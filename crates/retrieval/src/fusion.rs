@@ -97,11 +97,13 @@ pub(crate) struct Candidate {
     pub(crate) relevance: f32,
     /// How like it is to the best candidates, a cosine; none before they were looked at.
     pub(crate) neighbors: Option<f32>,
+    /// How well it answers by late interaction, if that was asked.
+    pub(crate) late: Option<f32>,
 }
 
 impl Candidate {
     pub(crate) fn new(store: VectorStoreId, chunk: ChunkId) -> Self {
-        Self { store, chunk, places: vec![], relevance: 0.0, neighbors: None }
+        Self { store, chunk, places: vec![], relevance: 0.0, neighbors: None, late: None }
     }
 }
 

@@ -152,6 +152,15 @@ impl KeywordIndex {
         self.len() == 0
     }
 
+    /// The part of what `query` asks for, 0 to 1, that words say which stand in some chunk: rare
+    /// words are a greater part than common ones.
+    ///
+    /// # Errors
+    /// [`Corrupt`](docent_core::ErrorKind::Corrupt) when a file cannot be read.
+    pub fn known_part(&self, query: &str) -> Result<f32> {
+        score::known_part(&self.state.read().unwrap_or_else(PoisonError::into_inner), query)
+    }
+
     /// Reads every file and compares it with its checksum.
     ///
     /// # Errors

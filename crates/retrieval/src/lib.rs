@@ -31,10 +31,11 @@ mod top;
 pub use collections::{
     AttachOptions, Attached, BatchSummary, CRASH_POINTS, CandidateTrace, Collections,
     CollectionsOptions, CollectionsParts, Comparison, FileDescription, Finding, Found,
-    IngestProgress, IngestStage, ListPlace, NewFile, NewVectorStore, ProcessOutcome, Pruned,
-    Question, REEMBED_CRASH_POINTS, ReembedProgress, Reembedding, Remembered, Repair, RolledBack,
-    SearchHit, SearchMode, SearchOptions, SearchResult, StageTime, StoreEmbedders, StoreTotals,
-    StoreVectors, Trace, VectorIndexKind, VectorStoreSummary, Wanted, export, remembered_embedders,
+    IngestProgress, IngestStage, LateInteraction, ListPlace, NewFile, NewVectorStore,
+    ProcessOutcome, Pruned, Question, REEMBED_CRASH_POINTS, ReembedProgress, Reembedding,
+    Remembered, Repair, RolledBack, SearchHit, SearchMode, SearchOptions, SearchResult, StageTime,
+    StoreEmbedders, StoreTotals, StoreVectors, Trace, VectorIndexKind, VectorStoreSummary, Wanted,
+    export, remembered_embedders,
 };
 pub use exact::{ExactIndex, VectorShape};
 pub use fusion::Fusion;

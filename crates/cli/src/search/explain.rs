@@ -60,6 +60,7 @@ fn stages(trace: &Trace) -> Table {
         let ms = format!("{:.1}", stage.micros as f64 / 1e3);
         let candidates = match stage.stage {
             "indexes" => found(trace),
+            "late interaction" => compared(trace),
             "rerank" => reranked(trace),
             "choose" => chosen(trace),
             _ => String::new(),
@@ -67,6 +68,12 @@ fn stages(trace: &Trace) -> Table {
         table.push([Cell::new(stage.stage), Cell::new(ms), Cell::new(candidates)]);
     }
     table
+}
+
+/// `10 compared token by token`.
+fn compared(trace: &Trace) -> String {
+    let looked_at = trace.candidates.iter().filter(|it| it.late_interaction.is_some()).count();
+    format!("{looked_at} compared token by token")
 }
 
 /// `keyword 37, vector 100, together 112`.

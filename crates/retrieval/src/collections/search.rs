@@ -1,6 +1,7 @@
 //! From a question to the best passages: every index asked, fused, reranked, thinned out.
 
 mod asked;
+mod late;
 mod trace;
 
 use std::collections::HashMap;
@@ -19,10 +20,11 @@ use crate::language;
 use crate::overlap::Given;
 use crate::tables::{self, CHUNKS, FILES};
 
+pub use late::LateInteraction;
 pub use trace::{CandidateTrace, ListPlace, StageTime, Trace};
 
 pub(super) use asked::direction;
-use asked::{Asked, compare, embed_query};
+use asked::{Asked, compare, embed_and_ask};
 use trace::Stopwatch;
 
 /// What a search is to give.
@@ -43,6 +45,9 @@ pub struct SearchOptions {
     /// How many of the best candidates the others are compared with, to let those rise that are
     /// like them; with 0 none. Only in a hybrid search with fusion by scores.
     pub neighbors: usize,
+    /// Whether the best candidates are compared with the query token by token, by the embedder.
+    /// Only in a hybrid search with fusion by scores, and not where a reranker looks at them.
+    pub late_interaction: LateInteraction,
     /// How many of the best candidates the reranker, if there is one, looks at; with 0 it has no
     /// say.
     pub rerank: usize,
@@ -67,6 +72,7 @@ impl Default for SearchOptions {
             candidates: 100,
             fusion: Fusion::default(),
             neighbors: 3,
+            late_interaction: LateInteraction::default(),
             rerank: 40,
             explain: false,
         }
@@ -182,19 +188,25 @@ impl Collections {
         }
         let searched = self.prepare(stores, query, options, &mut trace)?;
         watch.lap("open", &mut trace);
-        let vectors = embed_query(&searched, query)?;
-        watch.lap("embed", &mut trace);
-        let asked = Asked { query, vectors: &vectors };
-        let mut lists = asked.ask(&searched, options.candidates)?;
+        let (vectors, mut lists) = embed_and_ask(&searched, query, options.candidates, || {
+            watch.lap("embed", &mut trace);
+        })?;
         watch.lap("indexes", &mut trace);
         if options.fusion == Fusion::Scores {
-            asked.look_up(&searched, &mut lists)?;
+            Asked { query, vectors: &vectors }.look_up(&searched, &mut lists)?;
             watch.lap("look up", &mut trace);
         }
         let mut fused = fusion::fuse(&lists, options.candidates, options.fusion);
         if options.neighbors > 0 && options.compares() {
             compare(&searched, &mut fused, options.neighbors);
             watch.lap("neighbors", &mut trace);
+        }
+        let has_reranker = self.reranker.is_some() && options.rerank > 0;
+        if options.compares()
+            && !has_reranker
+            && late::look(&searched, &*self.store, query, options, &mut fused)?
+        {
+            watch.lap("late interaction", &mut trace);
         }
         trace.candidates =
             fused.candidates.iter().map(|it| CandidateTrace::new(it, &fused)).collect();

@@ -41,7 +41,7 @@ pub(super) fn search(
     query: &Query<'_>,
     limit: usize,
 ) -> Result<Vec<Hit>> {
-    let alive = state.fresh.alive + state.segments.iter().map(|segment| segment.alive).sum::<u64>();
+    let alive = alive(state);
     if alive == 0 || limit == 0 || query.allow.is_some_and(|allow| allow.is_empty()) {
         return Ok(vec![]);
     }
@@ -77,6 +77,15 @@ pub(super) fn search(
     }
     collect(&mut top, &scores, &state.fresh.chunks, &state.fresh.lengths, query);
     Ok(top.into_sorted())
+}
+
+fn alive(state: &State) -> u64 {
+    state.fresh.alive + state.segments.iter().map(|segment| segment.alive).sum::<u64>()
+}
+
+/// See [`KeywordIndex::known_part`](super::KeywordIndex::known_part).
+pub(super) fn known_part(state: &State, query: &str) -> Result<f32> {
+    Ok(weigh(state, alive(state), query)?.known)
 }
 
 /// Every chunk's score, by document number.

@@ -4,6 +4,7 @@ mod collections;
 mod filters;
 mod history;
 mod indexes;
+mod late;
 mod reembed;
 mod stores;
 mod support;

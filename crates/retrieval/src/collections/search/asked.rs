@@ -8,7 +8,7 @@ use docent_core::{
 };
 
 use super::Searched;
-use crate::collections::VECTOR;
+use crate::collections::{KEYWORD, VECTOR};
 use crate::follower::Follower;
 use crate::fusion::{Candidate, Fused, List, Scale};
 use crate::{keyword, neighbors};
@@ -19,7 +19,7 @@ const THREADS: usize = 4;
 /// The query's vector by each embedder that some store needs.
 pub(super) type QueryVectors = BTreeMap<Fingerprint, Vec<f32>>;
 
-pub(super) fn embed_query(searched: &[Searched], query: &str) -> Result<QueryVectors> {
+fn embed_query(searched: &[Searched], query: &str) -> Result<QueryVectors> {
     let mut vectors = QueryVectors::new();
     for embedder in searched.iter().filter_map(Searched::embedder) {
         let fingerprint = &embedder.spec().fingerprint;
@@ -51,25 +51,46 @@ pub(super) struct Asked<'a> {
     pub(super) vectors: &'a QueryVectors,
 }
 
+/// Asks the indexes of every store, those of words while the query is still being embedded.
+pub(super) fn embed_and_ask(
+    searched: &[Searched],
+    query: &str,
+    limit: usize,
+    on_embedded: impl FnOnce(),
+) -> Result<(QueryVectors, Vec<List>)> {
+    std::thread::scope(|scope| {
+        let words = scope.spawn(|| {
+            let vectors = QueryVectors::new();
+            Asked { query, vectors: &vectors }.ask(KEYWORD, searched, limit)
+        });
+        let vectors = embed_query(searched, query)?;
+        on_embedded();
+        let mut lists = Asked { query, vectors: &vectors }.ask(VECTOR, searched, limit)?;
+        lists.extend(words.join().map_err(|_| Error::internal("an index panicked"))??);
+        Ok((vectors, lists))
+    })
+}
+
 impl<'a> Asked<'a> {
-    /// Asks every index of every store at the same time.
-    pub(super) fn ask(self, searched: &[Searched], limit: usize) -> Result<Vec<List>> {
+    /// Asks the index `name` of every store at the same time.
+    fn ask(self, name: &'static str, searched: &[Searched], limit: usize) -> Result<Vec<List>> {
         let asked: Vec<(&Searched, &Follower)> = searched
             .iter()
+            .filter(|searched| match name {
+                VECTOR => self.vector(searched).is_some(),
+                _ => searched.by_words,
+            })
             .flat_map(|searched| {
                 let followers = searched.collection.followers().iter();
-                let asked = followers.filter(move |follower| match follower.name {
-                    VECTOR => self.vector(searched).is_some(),
-                    _ => searched.by_words,
-                });
-                asked.map(move |follower| (searched, &**follower))
+                let named = followers.filter(|follower| follower.name == name);
+                named.map(move |follower| (searched, &**follower))
             })
             .collect();
         let by_words = Scale::of_words(keyword::distinct_words(self.query));
         in_parallel(&asked, |(searched, follower)| {
-            let embedder = searched.embedder().filter(|_| follower.name == VECTOR);
+            let embedder = searched.embedder().filter(|_| name == VECTOR);
             Ok(List {
-                name: follower.name,
+                name,
                 store: searched.collection.id,
                 scale: embedder.map_or(by_words, |it| Scale::of_cosines(it.spec().cosines)),
                 hits: self.ask_one(searched, follower, searched.allow.as_ref(), limit)?,
@@ -117,7 +138,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn of_store(searched: &[Searched], store: VectorStoreId) -> Option<&Searched> {
+pub(super) fn of_store(searched: &[Searched], store: VectorStoreId) -> Option<&Searched> {
     searched.iter().find(|searched| searched.collection.id == store)
 }
 

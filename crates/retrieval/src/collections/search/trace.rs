@@ -42,6 +42,9 @@ pub struct CandidateTrace {
     /// The cosine between it and the best candidates, if they were compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neighbors: Option<f32>,
+    /// Its score by late interaction, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_interaction: Option<f32>,
     /// Its score by all of that, 0 to 1.
     pub fused: f32,
     /// The reranker's own score, if it was asked.
@@ -62,6 +65,7 @@ impl CandidateTrace {
             file: None,
             lists: candidate.places.iter().map(place).collect(),
             neighbors: candidate.neighbors,
+            late_interaction: candidate.late,
             fused: fused.score(candidate),
             reranked: None,
             dropped: None,
