@@ -14,6 +14,7 @@ mod search;
 mod stores;
 mod sweep;
 mod transfer;
+mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -22,8 +23,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use docent_core::{
-    BlobHash, Blobs, Clock, Embedder, Embedders, FileStatus, IdSource, Reranker, Result, Store,
-    VectorStore, VectorStoreFile, VectorStoreId,
+    BlobHash, Blobs, Clock, Embedder, Embedders, IdSource, Reranker, Result, Store, VectorStore,
+    VectorStoreId,
 };
 use docent_ingest::Ingestor;
 
@@ -46,7 +47,7 @@ pub use stores::{NewVectorStore, VectorStoreSummary};
 pub use transfer::export;
 
 use crate::keyword::Bm25;
-use crate::tables::{JOBS, Job, STORE_FILES, VECTOR_STORES, vector_store, within};
+use crate::tables::{JOBS, vector_store};
 use collection::Collection;
 pub(crate) use collection::{KEYWORD, VECTOR};
 use embedders::OtherEmbedders;
@@ -176,35 +177,6 @@ impl Collections {
         Ok(collections)
     }
 
-    /// Queues what a former process left, and chunks that had no embedder to be embedded by.
-    fn take_up(&self) -> Result<()> {
-        let stores = VECTOR_STORES.all(&*self.store.read()?, "")?;
-        stores.iter().try_for_each(|(_, vector_store)| self.take_up_store(vector_store))
-    }
-
-    /// The same for one vector store.
-    fn take_up_store(&self, vector_store: &VectorStore) -> Result<()> {
-        let read = self.store.read()?;
-        let embeds = self.embedder_for(vector_store).is_ok();
-        let mut waiting = vec![];
-        for (key, file) in STORE_FILES.all(&*read, &within(vector_store.id))? {
-            if file.status == FileStatus::InProgress || (embeds && awaits_vectors(&file)) {
-                self.queue.push(key, file.chunks.is_empty());
-                waiting.push(key);
-            }
-        }
-        waiting.retain(|key| !matches!(JOBS.get(&*read, key), Ok(Some(_))));
-        drop(read);
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let mut write = self.store.write()?;
-        for key in waiting {
-            JOBS.put(&mut *write, &key, &Job { queued_at: self.clock.now() })?;
-        }
-        write.commit()
-    }
-
     /// How many files wait for [`process`](Self::process).
     pub fn pending(&self) -> Result<usize> {
         Ok(JOBS.all(&*self.store.read()?, "")?.len())
@@ -269,11 +241,6 @@ impl fmt::Debug for Collections {
             .field("embedder", &self.embedder.as_ref().map(name))
             .finish_non_exhaustive()
     }
-}
-
-/// Whether chunks of `file` have no vectors although it counts as done.
-fn awaits_vectors(file: &VectorStoreFile) -> bool {
-    file.status == FileStatus::Completed && file.embedded < file.chunks.len()
 }
 
 /// Tells `on_progress` and says whether to stop.

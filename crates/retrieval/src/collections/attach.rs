@@ -166,7 +166,7 @@ impl Collections {
             return Ok(false);
         }
         write.commit()?;
-        self.queue.remove((store, file));
+        self.unqueue((store, file));
         self.catch_up(store)?;
         Ok(true)
     }

@@ -112,7 +112,7 @@ impl Collections {
         let after = summary(&*write, found)?;
         write.commit()?;
         crash_point("ingest.after-cancel");
-        cancelled.into_iter().for_each(|key| self.queue.remove(key));
+        cancelled.into_iter().for_each(|key| self.unqueue(key));
         self.catch_up(store)?;
         Ok(after)
     }

@@ -8,15 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use docent_core::{
-    BlobHash, ChunkId, Error, FileId, FileStatus, Fingerprint, Key, Read, Result, Scan, Seq,
-    VectorStore, VectorStoreFile, VectorStoreId,
+    BlobHash, ChunkId, Error, FileId, Fingerprint, Key, Read, Result, Scan, Seq, VectorStore,
+    VectorStoreFile, VectorStoreId,
 };
 use sha2::{Digest, Sha256};
 
+use super::Collections;
 use super::collection::Collection;
 use super::entries::{counted, put_entry};
 use super::queue::JobKey;
-use super::{Collections, awaits_vectors};
+use super::waiting::{is_read, needs_work};
 use crate::embeddings;
 use crate::follower::embedded_ranges;
 use crate::tables::{
@@ -243,8 +244,30 @@ impl Collections {
             write.commit()?;
             self.collection(id)?.rebuild(&*self.store)?;
         }
-        for (key, file) in files {
-            self.check_progress(vector_store, key, &file, fix, findings)?;
+        for (key, _) in files {
+            self.check_progress(vector_store, key, fix, findings)?;
+        }
+        self.check_strays(id, fix, findings)
+    }
+
+    /// Every job is of a file that is in the vector store.
+    fn check_strays(&self, id: VectorStoreId, fix: bool, findings: &mut Findings) -> Result<()> {
+        let read = self.store.read()?;
+        let files: BTreeSet<JobKey> =
+            STORE_FILES.all(&*read, &within(id))?.into_iter().map(|(key, _)| key).collect();
+        let jobs = JOBS.all(&*read, &within(id))?.into_iter().map(|(key, _)| key);
+        let strays: Vec<JobKey> = jobs.filter(|key| !files.contains(key)).collect();
+        drop(read);
+        for key in strays {
+            findings.add(key.1, format!("it is in the queue, but not in {id}"), fix);
+            if fix {
+                let mut write = self.store.write()?;
+                // It may be back by now, and that job is its own.
+                if STORE_FILES.get(&*write, &key)?.is_none() {
+                    JOBS.delete(&mut *write, &key)?;
+                    write.commit()?;
+                }
+            }
         }
         Ok(())
     }
@@ -294,22 +317,22 @@ impl Collections {
         &self,
         vector_store: &VectorStore,
         key: JobKey,
-        file: &VectorStoreFile,
         fix: bool,
         findings: &mut Findings,
     ) -> Result<()> {
         let read = self.store.read()?;
+        let Some(seen) = STORE_FILES.get(&*read, &key)? else { return Ok(()) };
         let has_job = JOBS.get(&*read, &key)?.is_some();
-        let lost = self.first_lost_vector(&*read, vector_store, file)?;
+        let lost = self.first_lost_vector(&*read, vector_store, &seen)?;
         drop(read);
-        let mut file = file.clone();
+        let mut file = seen.clone();
         if let Some(lost) = lost {
             let problem = format!("vectors from chunk {lost} on are lost");
             findings.add(key.1, problem, fix);
             file.embedded = lost.0 - file.chunks.start.0;
         }
-        let waits = file.status == FileStatus::InProgress
-            || (awaits_vectors(&file) && self.embedder_for(vector_store).is_ok());
+        let embeds = || has_job || self.embedder_for(vector_store).is_ok();
+        let waits = needs_work(&file, needs_work(&file, true) && embeds());
         if waits && !has_job && lost.is_none() {
             findings.add(key.1, "it waits, but not in the queue", fix);
         }
@@ -319,16 +342,33 @@ impl Collections {
         if !fix || (waits == has_job && lost.is_none()) {
             return Ok(());
         }
+        self.set_progress(&seen, &file, waits)
+    }
+
+    /// Corrects a row, and gives or takes the job, if the row is as it was `seen`. Else someone
+    /// works on it this very moment, and sees to its job.
+    fn set_progress(
+        &self,
+        seen: &VectorStoreFile,
+        file: &VectorStoreFile,
+        waits: bool,
+    ) -> Result<()> {
+        let key = (seen.vector_store, seen.file);
         let mut write = self.store.write()?;
-        put_entry(&mut *write, &file)?;
+        if STORE_FILES.get(&*write, &key)?.as_ref() != Some(seen) {
+            return Ok(());
+        }
+        put_entry(&mut *write, file)?;
         if waits {
             JOBS.put(&mut *write, &key, &Job { queued_at: self.clock.now() })?;
-            self.queue.push(key, file.chunks.is_empty());
+            write.commit()?;
+            self.queue.push(key, !is_read(file));
         } else {
             JOBS.delete(&mut *write, &key)?;
-            self.queue.remove(key);
+            write.commit()?;
+            self.unqueue(key);
         }
-        write.commit()
+        Ok(())
     }
 
     /// The first chunk that counts as embedded, but whose embedding cannot be read.
@@ -359,6 +399,7 @@ impl Collections {
         }
         if wrong && fix {
             let mut write = self.store.write()?;
+            let counted = self::counted(&*write, id)?;
             TOTALS.put(&mut *write, &id, &counted)?;
             write.commit()?;
         }

@@ -195,7 +195,7 @@ impl Collections {
         }
         write.commit()?;
         for store in left {
-            self.queue.remove((store, id));
+            self.unqueue((store, id));
             self.catch_up(store)?;
         }
         self.collect_blob(file.hash)?;

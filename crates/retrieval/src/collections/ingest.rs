@@ -9,15 +9,16 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use docent_core::{
-    ChunkId, ChunkRange, Embedder, Embedding, Error, ErrorKind, FileError, FileErrorCode, FileId,
-    FileStatus, IndexedChunk, InputRole, Result, TextHash, VectorStoreFile, VectorStoreId, Warning,
-    Write, crash_point,
+    ChunkId, ChunkRange, ChunkingStrategy, Embedder, Embedding, Error, ErrorKind, FileError,
+    FileErrorCode, FileId, FileStatus, IndexedChunk, InputRole, Result, TextHash, VectorStore,
+    VectorStoreFile, VectorStoreId, Warning, Write, crash_point,
 };
 use docent_ingest::Prepared;
 
 use super::embedders::remember;
 use super::entries::put_entry;
 use super::queue::{Claim, JobKey};
+use super::waiting::{is_read, needs_work};
 use super::{Collections, stops};
 use crate::embeddings;
 use crate::tables::{
@@ -165,6 +166,10 @@ impl Collections {
             claim.finish();
             return Ok(ControlFlow::Continue(()));
         };
+        if is_read(&waiting) {
+            claim.was_read();
+            return Ok(ControlFlow::Continue(()));
+        }
         let file = tables::file(&*read, key.1)?;
         drop(read);
         if stops(on_progress, self.progress(key, &file.filename, IngestStage::Reading)) {
@@ -176,7 +181,7 @@ impl Collections {
             Err(error) => Err(lost(&error)),
         };
         let stage = match prepared {
-            Ok(prepared) => self.commit_chunks(key, prepared)?,
+            Ok(prepared) => self.commit_chunks(key, prepared, waiting.chunking)?,
             Err(error) => self.commit_failure(key, error)?,
         };
         let Some(stage) = stage else {
@@ -194,12 +199,17 @@ impl Collections {
     }
 
     /// The commit point: from here on the file's chunks exist. `None` if it was detached or called
-    /// off meanwhile.
-    fn commit_chunks(&self, key: JobKey, prepared: Prepared) -> Result<Option<IngestStage>> {
+    /// off meanwhile, and even if it is back, to be cut otherwise.
+    fn commit_chunks(
+        &self,
+        key: JobKey,
+        prepared: Prepared,
+        cut: ChunkingStrategy,
+    ) -> Result<Option<IngestStage>> {
         crash_point("ingest.before-chunks");
         let mut write = self.store.write()?;
         let Some(mut entry) = STORE_FILES.get(&*write, &key)? else { return Ok(None) };
-        if entry.status != FileStatus::InProgress || !entry.chunks.is_empty() {
+        if entry.status != FileStatus::InProgress || is_read(&entry) || entry.chunking != cut {
             return Ok(None);
         }
         let mut ends = log_ends(&*write, key.0)?;
@@ -245,9 +255,15 @@ impl Collections {
     ) -> Result<ControlFlow<()>> {
         let store = first.key.0;
         let mut parts = self.gather(first)?;
-        let Ok(vector_store) = self.read_vector_store(store) else {
-            parts.into_iter().for_each(|part| part.claim.finish());
+        if parts.is_empty() {
             return Ok(ControlFlow::Continue(()));
+        }
+        let vector_store = match self.read_vector_store(store) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                parts.into_iter().for_each(|part| part.claim.finish());
+                return Ok(ControlFlow::Continue(()));
+            }
+            vector_store => vector_store?,
         };
         let refusal = match self.embedder_for(&vector_store) {
             Err(reason) => Some(reason),
@@ -270,15 +286,13 @@ impl Collections {
                 stopped |= stops(on_progress, self.progress(part.claim.key, &part.filename, stage));
             }
         }
-        let done = |part: &Part<'_>| {
-            refusal.is_some() || part.gone || part.entry.embedded == part.entry.chunks.len()
-        };
+        let done =
+            |part: &Part<'_>| refusal.is_some() || part.overtaken || is_embedded(&part.entry);
         let (mut done, _waiting): (Vec<_>, Vec<_>) = parts.into_iter().partition(done);
-        self.complete(&mut done, refusal.as_deref())?;
+        self.complete(&vector_store, &mut done, refusal.as_deref())?;
         for part in done {
-            if part.gone {
-                // Detached, or back with other chunks: looked at again, it is either finished with
-                // or taken up anew.
+            if part.overtaken {
+                // Looked at again, it is either finished with or taken up anew.
                 continue;
             }
             outcome.completed += 1;
@@ -292,36 +306,49 @@ impl Collections {
     /// The next chunks of `first`, then of further waiting files of its store, up to a batch.
     fn gather<'a>(&'a self, first: Claim<'a>) -> Result<Vec<Part<'a>>> {
         let store = first.key.0;
-        let read = self.store.read()?;
         let mut parts = vec![];
         let mut room = BATCH;
         let mut next = Some(first);
         while let Some(claim) = next {
-            match STORE_FILES.get(&*read, &claim.key)? {
-                Some(entry) if entry.status != FileStatus::Cancelled => {
-                    let start = entry.chunks.start.0 + entry.embedded;
-                    let end = entry.chunks.end.0.min(start + room as u64);
-                    let range = ChunkRange { start: ChunkId(start), end: ChunkId(end) };
-                    let chunks = chunks_of(&*read, store, range)?;
-                    if chunks.len() as u64 != range.len() {
-                        // It waits for doctor; trying again would find the same.
-                        tracing::error!(file = %claim.key.1, "chunks are missing");
-                        claim.finish();
-                        next = self.queue.next_to_embed(Some(store));
-                        continue;
-                    }
-                    room -= chunks.len();
-                    let file = FILES.get(&*read, &claim.key.1)?;
-                    let filename = file.map(|file| file.filename).unwrap_or_default();
-                    parts.push(Part { claim, entry, chunks, filename, gone: false });
-                }
-                _ => claim.finish(),
+            if let Some(part) = self.part_of(claim, room)? {
+                room -= part.chunks.len();
+                parts.push(part);
             }
             // A part without chunks costs no room; the bound keeps the transaction small.
             let full = room == 0 || parts.len() >= BATCH;
             next = if full { None } else { self.queue.next_to_embed(Some(store)) };
         }
         Ok(parts)
+    }
+
+    /// The next chunks of a claimed file, at most `room`; none when it does not wait for vectors.
+    fn part_of<'a>(&self, claim: Claim<'a>, room: usize) -> Result<Option<Part<'a>>> {
+        // A snapshot from before the claim may not have what the file was queued for. It would
+        // leave the queue, and its job would stay.
+        let read = self.store.read()?;
+        let entry = STORE_FILES.get(&*read, &claim.key)?;
+        let Some(entry) = entry.filter(|entry| needs_work(entry, true)) else {
+            claim.finish();
+            return Ok(None);
+        };
+        if !is_read(&entry) {
+            // It left and is back since it was queued.
+            claim.is_to_be_read();
+            return Ok(None);
+        }
+        let start = entry.chunks.start.0 + entry.embedded;
+        let end = entry.chunks.end.0.min(start + room as u64);
+        let range = ChunkRange { start: ChunkId(start), end: ChunkId(end) };
+        let chunks = chunks_of(&*read, claim.key.0, range)?;
+        if chunks.len() as u64 != range.len() {
+            // It waits for doctor; trying again would find the same.
+            tracing::error!(file = %claim.key.1, "chunks are missing");
+            claim.finish();
+            return Ok(None);
+        }
+        let file = FILES.get(&*read, &claim.key.1)?;
+        let filename = file.map(|file| file.filename).unwrap_or_default();
+        Ok(Some(Part { claim, entry, chunks, filename, overtaken: false }))
     }
 
     /// Says whether the store is still embedded by `embedder`; if not, nothing was written.
@@ -348,7 +375,7 @@ impl Collections {
             // back with other chunks.
             let entry = STORE_FILES.get(&*write, &part.claim.key)?;
             let Some(entry) = entry.filter(|entry| entry.chunks == part.entry.chunks) else {
-                part.gone = true;
+                part.overtaken = true;
                 continue;
             };
             let (Some(first), Some(last)) = (part.chunks.first(), part.chunks.last()) else {
@@ -362,6 +389,11 @@ impl Collections {
             }
             let chunks = ChunkRange { start: first.id, end: ChunkId(last.id.0 + 1) };
             part.entry = VectorStoreFile { embedded: entry.embedded + chunks.len(), ..entry };
+            if part.entry.status == FileStatus::Completed && is_embedded(&part.entry) {
+                // It was done but for these, and does not wait from here on.
+                JOBS.delete(&mut *write, &part.claim.key)?;
+                part.entry.warnings.retain(is_lasting);
+            }
             put_entry(&mut *write, &part.entry)?;
             let embedded = LogEntry::Embedded { file: part.claim.key.1, chunks };
             log(&mut *write, store, &mut ends, embedded)?;
@@ -371,24 +403,36 @@ impl Collections {
         Ok(true)
     }
 
-    /// Marks files as done; `no_vectors` says why they are found by words alone, if they are.
-    fn complete(&self, parts: &mut [Part<'_>], no_vectors: Option<&str>) -> Result<()> {
-        if parts.iter().all(|part| part.gone) {
+    /// Marks files as done; `no_vectors` says why they are found by words alone, if they are, for
+    /// the embedder that `vector_store` had. A change of embedders may have gone through it since:
+    /// then they go on waiting.
+    fn complete(
+        &self,
+        vector_store: &VectorStore,
+        parts: &mut [Part<'_>],
+        no_vectors: Option<&str>,
+    ) -> Result<()> {
+        if parts.iter().all(|part| part.overtaken) {
             return Ok(());
         }
         crash_point("ingest.before-completed");
         let mut write = self.store.write()?;
+        let embedder = tables::vector_store(&*write, vector_store.id)?.embedder;
+        let gives_up = no_vectors.is_some() && embedder == vector_store.embedder;
         for part in parts {
+            let is_done = |entry: &VectorStoreFile| {
+                entry.chunks == part.entry.chunks && (gives_up || is_embedded(entry))
+            };
             let entry = STORE_FILES.get(&*write, &part.claim.key)?;
-            let Some(mut entry) = entry.filter(|entry| entry.chunks == part.entry.chunks) else {
-                part.gone = true;
+            let Some(mut entry) = entry.filter(is_done) else {
+                part.overtaken = true;
                 continue;
             };
             JOBS.delete(&mut *write, &part.claim.key)?;
             entry.status = FileStatus::Completed;
-            entry.warnings.retain(|warning| !warning.message.starts_with(NO_VECTORS));
+            entry.warnings.retain(is_lasting);
             if let Some(reason) = no_vectors
-                && entry.embedded < entry.chunks.len()
+                && !is_embedded(&entry)
             {
                 let message = format!("{NO_VECTORS}{reason}");
                 entry.warnings.push(Warning { page: None, message });
@@ -411,14 +455,23 @@ struct Part<'a> {
     entry: VectorStoreFile,
     chunks: Vec<IndexedChunk>,
     filename: String,
-    /// It was detached or called off meanwhile.
-    gone: bool,
+    /// It was detached, called off, or given to another embedder meanwhile.
+    overtaken: bool,
 }
 
 impl Part<'_> {
     fn tokens(&self) -> u64 {
         self.chunks.iter().map(|chunk| u64::from(chunk.chunk.tokens)).sum()
     }
+}
+
+fn is_embedded(entry: &VectorStoreFile) -> bool {
+    entry.embedded == entry.chunks.len()
+}
+
+/// Whether a warning stays when a file gets its vectors.
+fn is_lasting(warning: &Warning) -> bool {
+    !warning.message.starts_with(NO_VECTORS)
 }
 
 /// Binds the store to the embedder by its first vectors; says whether it is bound to this one.

@@ -42,6 +42,11 @@ impl Claim<'_> {
         self.to_read = false;
     }
 
+    /// It waits to be read, after all.
+    pub(super) fn is_to_be_read(mut self) {
+        self.to_read = true;
+    }
+
     /// It does not wait any more.
     pub(super) fn finish(mut self) {
         self.done = true;

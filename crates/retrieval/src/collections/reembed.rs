@@ -184,8 +184,6 @@ impl Collections {
                 break waiting;
             }
         };
-        let vector_store = self.read_vector_store(store)?;
-        self.take_up_store(&vector_store)?;
         let from = current.embedder().map_or_else(str::to_owned, |it| it.spec().name.clone());
         Ok(RolledBack { from, to: embedder.spec().name.clone(), waiting })
     }
@@ -204,6 +202,8 @@ impl Collections {
         let waiting = recounted.iter().map(|file| file.chunks.len() - file.embedded).sum();
         drop(read);
         let _no_opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        // What can fail is done before the commit.
+        let beside = Arc::new(current.beside(Arc::clone(embedder))?);
         let mut write = self.store.write()?;
         if log_ends(&*write, store)?.last != seen {
             return Ok(None);
@@ -213,19 +213,20 @@ impl Collections {
             return Err(Error::conflict(format!("the vectors of {store} were changed meanwhile")));
         }
         swap(&mut *write, store, &embedder.spec().fingerprint)?;
-        for file in &recounted {
-            put_entry(&mut *write, file)?;
-        }
+        recount(&mut *write, &recounted)?;
+        let jobs = self.settle_jobs(&mut *write, store, true)?;
         write.commit()?;
         crash_point("reembed.after-rollback");
-        let beside = Arc::new(current.beside(Arc::clone(embedder))?);
-        match recounted.is_empty() {
-            true => beside.catch_up(&*self.store)?,
+        self.queue_all(jobs);
+        let level = match recounted.is_empty() {
+            true => beside.catch_up(&*self.store),
             // It may hold vectors of chunks that count as waiting now.
-            false => beside.rebuild_vectors(&*self.store.read()?)?,
-        }
+            false => self.store.read().and_then(|read| beside.rebuild_vectors(&*read)),
+        };
+        // Even if it is not level: the others are of an embedder that the store does not have any
+        // more, and it catches up with the next change.
         self.replace_collection(store, beside)?;
-        Ok(Some(waiting))
+        level.map(|()| Some(waiting))
     }
 
     /// From now on `collection` is searched.
@@ -271,16 +272,16 @@ impl Reembedding<'_> {
             }
             self.check_is_next(&*write)?;
             swap(&mut *write, self.store, &self.embedder.spec().fingerprint)?;
+            // Files that waited for the old embedder wait for the new one.
+            let jobs = collections.settle_jobs(&mut *write, self.store, true)?;
             write.commit()?;
             crash_point("reembed.after-flip");
+            collections.queue_all(jobs);
             if let Some(beside) = self.beside.take() {
                 collections.replace_collection(self.store, beside)?;
             }
-            break;
+            return Ok(Some(()));
         }
-        // Files that waited for the old embedder wait for the new one.
-        collections.take_up_store(&collections.read_vector_store(self.store)?)?;
-        Ok(Some(()))
     }
 
     fn check_is_next(&self, read: &(impl Read + ?Sized)) -> Result<()> {
@@ -424,6 +425,18 @@ fn recounted(
         }
     }
     Ok(recounted)
+}
+
+/// Counts as embedded only what has a vector from before. What else the rows say may have changed
+/// without an entry in the log: a file may be done by now, or have other attributes.
+fn recount(write: &mut dyn Write, recounted: &[VectorStoreFile]) -> Result<()> {
+    for file in recounted {
+        if let Some(entry) = STORE_FILES.get(&*write, &(file.vector_store, file.file))? {
+            let embedded = file.embedded.min(entry.embedded);
+            put_entry(write, &VectorStoreFile { embedded, ..entry })?;
+        }
+    }
+    Ok(())
 }
 
 /// Some chunks of `store`, from `from` on.
