@@ -144,6 +144,8 @@ pub struct Collections {
     /// One opening at a time; held while indexes catch up.
     opening: Mutex<()>,
     queue: Queue,
+    /// Vector stores whose embedder is being changed.
+    changing: Mutex<BTreeSet<VectorStoreId>>,
     /// Held shared while a blob is put and its file written, so that no blob is collected between.
     uploads: RwLock<()>,
     /// Bytes that no file seems to mention and that are not collected yet.
@@ -170,6 +172,7 @@ impl Collections {
             open: RwLock::default(),
             opening: Mutex::default(),
             queue: Queue::default(),
+            changing: Mutex::default(),
             uploads: RwLock::default(),
             orphans: Mutex::default(),
         };

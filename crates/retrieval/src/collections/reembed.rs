@@ -59,6 +59,7 @@ type OnProgress<'a> = dyn FnMut(ReembedProgress) -> ControlFlow<()> + 'a;
 #[must_use = "the old vectors are searched until it is flipped"]
 pub struct Reembedding<'a> {
     collections: &'a Collections,
+    _alone: Alone<'a>,
     store: VectorStoreId,
     embedder: Arc<dyn Embedder>,
     /// Chunks below this have new vectors, if they are still there.
@@ -67,6 +68,20 @@ pub struct Reembedding<'a> {
     level: Seq,
     beside: Option<Arc<Collection>>,
     progress: ReembedProgress,
+}
+
+/// While it lives no other change of embedders of the store begins.
+#[derive(Debug)]
+struct Alone<'a> {
+    collections: &'a Collections,
+    store: VectorStoreId,
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        let changing = &self.collections.changing;
+        changing.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.store);
+    }
 }
 
 /// Which vectors a store has.
@@ -100,13 +115,15 @@ impl Collections {
     ///
     /// # Errors
     /// [`NotFound`](docent_core::ErrorKind::NotFound) when there is no such store,
-    /// [`Conflict`](docent_core::ErrorKind::Conflict) when it has that embedder; the embedder's.
+    /// [`Conflict`](docent_core::ErrorKind::Conflict) when it has that embedder, or another change of
+    /// embedders is under way; the embedder's.
     pub fn reembed(
         &self,
         store: VectorStoreId,
         embedder: Arc<dyn Embedder>,
         on_progress: &mut OnProgress<'_>,
     ) -> Result<Option<Reembedding<'_>>> {
+        let _alone = self.alone(store)?;
         self.begin_reembed(store, &*embedder)?;
         self.others.insert(Arc::clone(&embedder));
         crash_point("reembed.after-begin");
@@ -114,6 +131,7 @@ impl Collections {
         let chunks = files.iter().map(|(_, file)| file.chunks.len()).sum();
         let mut reembedding = Reembedding {
             collections: self,
+            _alone,
             store,
             embedder,
             below: ChunkId(1),
@@ -145,6 +163,18 @@ impl Collections {
         write.commit()
     }
 
+    /// Keeps other changes of embedders from `store`: two would write to the files of one index, and
+    /// know nothing of each other.
+    fn alone(&self, store: VectorStoreId) -> Result<Alone<'_>> {
+        let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !changing.insert(store) {
+            return Err(Error::conflict(format!(
+                "{store} is being given other vectors already; wait for that, or stop it"
+            )));
+        }
+        Ok(Alone { collections: self, store })
+    }
+
     /// Which vectors `store` has.
     ///
     /// # Errors
@@ -162,9 +192,10 @@ impl Collections {
     /// back once more is going forward again.
     ///
     /// # Errors
-    /// [`Conflict`](docent_core::ErrorKind::Conflict) when no other vectors are kept; when their
-    /// embedder is not on this machine, why.
+    /// [`Conflict`](docent_core::ErrorKind::Conflict) when no other vectors are kept, or a reembed is
+    /// under way; when their embedder is not on this machine, why.
     pub fn roll_back(&self, store: VectorStoreId) -> Result<RolledBack> {
+        let _alone = self.alone(store)?;
         let read = self.store.read()?;
         tables::vector_store(&*read, store)?;
         let kept = REEMBEDS.get(&*read, &store)?.unwrap_or_default();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use docent_core::{
-    Encoding, Error, FileId, Metadata, Read, Result, Row, Scan, Store, TableSpec, VectorStoreId,
-    Write,
+    Encoding, Error, ErrorKind, FileId, Metadata, Read, Result, Row, Scan, Store, TableSpec,
+    VectorStoreId, Write,
 };
 use docent_retrieval::{
     Collections, Question, ReembedProgress, Repair, SearchMode, SearchOptions, Wanted,
@@ -427,5 +427,169 @@ fn a_file_that_comes_in_at_the_moment_of_the_flip_has_a_new_vector() {
     made.flip(&mut on).unwrap().unwrap();
     assert_eq!(searched(&collections, store), "other");
     assert_eq!(kept(&library), [5, 5]);
+    assert_whole(&collections, store, &[TEXTS[0], TEXTS[1], TEXTS[2], TEXTS[3], late]);
+}
+
+#[test]
+fn a_full_disk_while_going_back_leaves_either_vectors_whole_and_room_lets_it_go_on() {
+    let late = ("late.txt", "Lighthouses warn the ships of rocks.");
+    let all = [TEXTS[0], TEXTS[1], TEXTS[2], TEXTS[3], late];
+    for room in 0.. {
+        let (library, collections, store) = built();
+        let other = library.embedder(Embeds::Other);
+        collections.reembed(store, other, &mut on).unwrap().unwrap().flip(&mut on).unwrap();
+        library.add(&collections, store, late.0, late.1);
+        library.process(&collections);
+        drop(collections);
+        let full = Full { store: Arc::clone(&library.store), left: AtomicUsize::new(room) };
+        let collections = library.upon(Arc::new(full));
+        let mut go_on = |_| ControlFlow::Continue(());
+        let back = collections.roll_back(store);
+        let outcome = back.and_then(|_| collections.process(&mut go_on));
+        if let Err(error) = &outcome {
+            assert!(error.message().contains("no space left"), "{error}");
+        }
+        drop(collections);
+        let collections = library.open();
+        if searched(&collections, store) == "other" {
+            assert_whole(&collections, store, &all);
+            assert_eq!(collections.roll_back(store).unwrap().waiting, 1);
+        }
+        library.process(&collections);
+        assert_whole(&collections, store, &all);
+        assert_eq!((searched(&collections, store), kept(&library)), ("english".into(), [5, 5]));
+        if outcome.is_ok() {
+            assert!(room >= 3, "{room}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_deleted_while_its_new_vectors_are_made_takes_nothing_else_along() {
+    let (library, collections, store) = built();
+    let gone = first(&collections, store, TEXTS[3].1).unwrap();
+    drop(collections);
+    let between = Between::new(&library);
+    let collections = Arc::new(library.upon(Arc::new(between.clone())));
+    let (inside, next) = (Arc::clone(&collections), between.clone());
+    // After the reembed is begun: before its first batch is committed.
+    between.once(Moment::AfterCommit, move || {
+        next.once(Moment::BeforeWrite, move || assert!(inside.delete_file(gone).unwrap()));
+    });
+    let made = collections.reembed(store, library.embedder(Embeds::Other), &mut on);
+    let made = made.unwrap().unwrap();
+    assert_eq!((between.is_over(), made.progress().made), (true, 4));
+    made.flip(&mut on).unwrap().unwrap();
+    assert_whole(&collections, store, &TEXTS[..3]);
+}
+
+/// What is done to a store while it gets other vectors, and what becomes of that.
+type Attempt = fn(&Library, &Arc<Collections>, &Between, VectorStoreId) -> Result<()>;
+
+#[test]
+fn a_store_that_is_deleted_while_it_gets_other_vectors_is_named_and_leaves_nothing() {
+    let attempts: [Attempt; 3] = [
+        // Before the first batch is made.
+        |library, collections, between, store| {
+            let inside = Arc::clone(collections);
+            let act = move || assert!(inside.delete_vector_store(store).unwrap());
+            between.once(Moment::AfterCommit, act);
+            collections.reembed(store, library.embedder(Embeds::Other), &mut on).map(drop)
+        },
+        // After the last.
+        |library, collections, _, store| {
+            let mut act = |_| {
+                assert!(collections.delete_vector_store(store).unwrap());
+                ControlFlow::Continue(())
+            };
+            collections.reembed(store, library.embedder(Embeds::Other), &mut act).map(drop)
+        },
+        // Before the flip.
+        |library, collections, _, store| {
+            let made = collections.reembed(store, library.embedder(Embeds::Other), &mut on)?;
+            assert!(collections.delete_vector_store(store).unwrap());
+            made.unwrap().flip(&mut on).map(drop)
+        },
+    ];
+    for attempt in attempts {
+        let (library, collections, store) = built();
+        drop(collections);
+        let between = Between::new(&library);
+        let collections = Arc::new(library.upon(Arc::new(between.clone())));
+        let error = attempt(&library, &collections, &between, store).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        assert!(error.message().contains(&store.to_string()), "{error}");
+        assert_eq!(collections.check(Repair::No).unwrap(), []);
+        assert!(!library.indexes().join(store.to_string()).exists());
+    }
+}
+
+#[test]
+fn of_two_changes_of_embedders_at_once_the_second_is_refused_and_the_first_goes_on() {
+    let (library, collections, store) = built();
+    let other = || library.embedder(Embeds::Other);
+    collections.reembed(store, other(), &mut on).unwrap().unwrap().flip(&mut on).unwrap();
+    let made = collections.reembed(store, library.embedder(Embeds::English), &mut on);
+    let made = made.unwrap().unwrap();
+    // Both would write to the files of one index.
+    let again = collections.reembed(store, library.embedder(Embeds::English), &mut on);
+    let refusals = [again.map(drop).unwrap_err(), collections.roll_back(store).unwrap_err()];
+    for error in refusals {
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.message().contains("being given other vectors already"), "{error}");
+    }
+    made.flip(&mut on).unwrap().unwrap();
+    assert_eq!(searched(&collections, store), "english");
+    assert_eq!(collections.roll_back(store).unwrap().to, "other");
+    assert_whole(&collections, store, &TEXTS);
+    // One that failed or was given up stands in nobody's way.
+    collections.reembed(store, other(), &mut on).unwrap_err();
+    drop(collections.reembed(store, library.embedder(Embeds::English), &mut on).unwrap());
+    assert_eq!(collections.roll_back(store).unwrap().to, "english");
+    assert_whole(&collections, store, &TEXTS);
+}
+
+#[test]
+fn an_index_that_cannot_be_made_leaves_the_vectors_that_are_searched() {
+    let (library, collections, store) = built();
+    let index = |name: &str| library.indexes().join(store.to_string()).join(name);
+    // A file where the directory should be.
+    std::fs::write(index("vector-other-1"), "in the way").unwrap();
+    let other = library.embedder(Embeds::Other);
+    let error = collections.reembed(store, Arc::clone(&other), &mut on).map(drop).unwrap_err();
+    assert!(error.to_string().contains("vector-other-1"), "{error}");
+    assert_eq!(searched(&collections, store), "english");
+    assert_whole(&collections, store, &TEXTS);
+    std::fs::remove_file(index("vector-other-1")).unwrap();
+    let made = collections.reembed(store, other, &mut on).unwrap().unwrap();
+    assert_eq!(made.progress().made, 0);
+    made.flip(&mut on).unwrap().unwrap();
+
+    std::fs::remove_dir_all(index("vector-english-1")).unwrap();
+    std::fs::write(index("vector-english-1"), "in the way").unwrap();
+    let error = collections.roll_back(store).unwrap_err();
+    assert!(error.to_string().contains("vector-english-1"), "{error}");
+    assert_eq!(searched(&collections, store), "other");
+    assert_whole(&collections, store, &TEXTS);
+    std::fs::remove_file(index("vector-english-1")).unwrap();
+    collections.roll_back(store).unwrap();
+    assert_eq!(searched(&collections, store), "english");
+    assert_whole(&collections, store, &TEXTS);
+}
+
+#[test]
+fn a_flip_that_is_broken_off_changes_nothing_and_the_next_goes_on() {
+    let (library, collections, store) = built();
+    let other = library.embedder(Embeds::Other);
+    let made = collections.reembed(store, Arc::clone(&other), &mut on).unwrap().unwrap();
+    let late = ("late.txt", "Lighthouses warn the ships of rocks.");
+    library.add(&collections, store, late.0, late.1);
+    library.process(&collections);
+    assert_eq!(made.flip(&mut |_| ControlFlow::Break(())).unwrap(), None);
+    assert_eq!(searched(&collections, store), "english");
+    let made = collections.reembed(store, other, &mut on).unwrap().unwrap();
+    assert_eq!(made.progress().made, 0);
+    made.flip(&mut on).unwrap().unwrap();
     assert_whole(&collections, store, &[TEXTS[0], TEXTS[1], TEXTS[2], TEXTS[3], late]);
 }
