@@ -10,6 +10,7 @@ mod help;
 mod interrupt;
 mod keys;
 mod models;
+mod other_embedder;
 mod reembed;
 mod search;
 mod support;
