@@ -333,7 +333,7 @@ impl Collections {
         };
         if !is_read(&entry) {
             // It left and is back since it was queued.
-            claim.is_to_be_read();
+            claim.waits_to_be_read();
             return Ok(None);
         }
         let start = entry.chunks.start.0 + entry.embedded;

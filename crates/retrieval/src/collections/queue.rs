@@ -43,7 +43,7 @@ impl Claim<'_> {
     }
 
     /// It waits to be read, after all.
-    pub(super) fn is_to_be_read(mut self) {
+    pub(super) fn waits_to_be_read(mut self) {
         self.to_read = true;
     }
 

@@ -555,24 +555,24 @@ fn an_index_that_cannot_be_made_leaves_the_vectors_that_are_searched() {
     let (library, collections, store) = built();
     let index = |name: &str| library.indexes().join(store.to_string()).join(name);
     // A file where the directory should be.
-    std::fs::write(index("vector-other-1"), "in the way").unwrap();
+    fs_err::write(index("vector-other-1"), "in the way").unwrap();
     let other = library.embedder(Embeds::Other);
     let error = collections.reembed(store, Arc::clone(&other), &mut on).map(drop).unwrap_err();
     assert!(error.to_string().contains("vector-other-1"), "{error}");
     assert_eq!(searched(&collections, store), "english");
     assert_whole(&collections, store, &TEXTS);
-    std::fs::remove_file(index("vector-other-1")).unwrap();
+    fs_err::remove_file(index("vector-other-1")).unwrap();
     let made = collections.reembed(store, other, &mut on).unwrap().unwrap();
     assert_eq!(made.progress().made, 0);
     made.flip(&mut on).unwrap().unwrap();
 
-    std::fs::remove_dir_all(index("vector-english-1")).unwrap();
-    std::fs::write(index("vector-english-1"), "in the way").unwrap();
+    fs_err::remove_dir_all(index("vector-english-1")).unwrap();
+    fs_err::write(index("vector-english-1"), "in the way").unwrap();
     let error = collections.roll_back(store).unwrap_err();
     assert!(error.to_string().contains("vector-english-1"), "{error}");
     assert_eq!(searched(&collections, store), "other");
     assert_whole(&collections, store, &TEXTS);
-    std::fs::remove_file(index("vector-english-1")).unwrap();
+    fs_err::remove_file(index("vector-english-1")).unwrap();
     collections.roll_back(store).unwrap();
     assert_eq!(searched(&collections, store), "english");
     assert_whole(&collections, store, &TEXTS);
