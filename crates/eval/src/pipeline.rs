@@ -40,7 +40,8 @@ pub struct Pipeline {
     /// `where_words_fail`, `always` or `never`.
     #[serde(default)]
     pub late_interaction: LateInteraction,
-    /// How many of the best candidates the reranker, if there is one, looks at.
+    /// How many of the best candidates the reranker, if there is one, looks at; with 0 neither it
+    /// nor late interaction does.
     #[serde(default = "Pipeline::rerank")]
     pub rerank: usize,
 }

@@ -46,10 +46,11 @@ pub struct SearchOptions {
     /// like them; with 0 none. Only in a hybrid search with fusion by scores.
     pub neighbors: usize,
     /// Whether the best candidates are compared with the query token by token, by the embedder.
-    /// Only in a hybrid search with fusion by scores, and not where a reranker looks at them.
+    /// Only in a hybrid search with fusion by scores, and not where a reranker looks at them or
+    /// nobody is to ([`rerank`](Self::rerank) is 0).
     pub late_interaction: LateInteraction,
-    /// How many of the best candidates the reranker, if there is one, looks at; with 0 it has no
-    /// say.
+    /// How many of the best candidates the reranker, if there is one, looks at; with 0 neither it
+    /// nor late interaction has a say.
     pub rerank: usize,
     /// Whether the trace names the file of every candidate. That reads them all, which takes
     /// several times as long as reading the hits.
@@ -201,9 +202,9 @@ impl Collections {
             compare(&searched, &mut fused, options.neighbors);
             watch.lap("neighbors", &mut trace);
         }
-        let has_reranker = self.reranker.is_some() && options.rerank > 0;
         if options.compares()
-            && !has_reranker
+            && options.rerank > 0
+            && self.reranker.is_none()
             && late::look(&searched, &*self.store, query, options, &mut fused)?
         {
             watch.lap("late interaction", &mut trace);

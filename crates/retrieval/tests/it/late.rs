@@ -110,6 +110,8 @@ fn a_query_whose_words_stand_there_costs_no_pass_through_the_network() {
     assert_eq!(asked.shown(), 0);
     asked.search("passage harbor", options(LateInteraction::Always));
     assert_eq!(asked.shown(), 10);
+    asked.search("passage", SearchOptions { rerank: 0, ..options(LateInteraction::Always) });
+    assert_eq!(asked.shown(), 0, "nobody is to look again");
     let vectors = SearchOptions { mode: SearchMode::Vectors, ..options(LateInteraction::Always) };
     asked.search("passage harbor", vectors);
     assert_eq!(asked.shown(), 0, "who asks for vectors alone gets their order");

@@ -45,7 +45,7 @@ pub(crate) fn read_search(mut body: Object) -> Result<NewSearch, ApiError> {
 
 /// How hits are ranked.
 struct Ranking {
-    /// Whether the reranker, if there is one, has its say.
+    /// Whether the best candidates are looked at again.
     reranks: bool,
     score_threshold: Option<f32>,
 }
