@@ -1,11 +1,11 @@
-//! What a question costs over 100,000 chunks: the default pipeline without a reranker, and with
-//! late interaction over as many candidates as searches rerank by default.
+//! What a question costs over 100,000 chunks: the default pipeline where the question's words stand
+//! in the documents, and with late interaction, as where they do not.
 //!
-//! `cargo bench --bench latency -- [QUESTIONS [RERANKED]]`: 300 questions without and 10 with a
-//! reranker unless told otherwise. The first run builds the library (minutes). The chunks' vectors
-//! are made up, as embedding 100,000 chunks would take hours and how they lie changes no time; a
-//! question is embedded by the real model, and token vectors are the real model's, if its weights
-//! are on this machine.
+//! `cargo bench --bench latency -- [QUESTIONS [LOOKED_AT_AGAIN]]`: 300 questions without and 10 with
+//! late interaction unless told otherwise. The first run builds the library (minutes). The chunks'
+//! vectors are made up, as embedding 100,000 chunks would take hours and how they lie changes no
+//! time; a question is embedded by the real model, and token vectors are the real model's, if its
+//! weights are on this machine.
 
 #![expect(clippy::print_stdout, reason = "a measurement prints its table")]
 
@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use docent::inference::{BertEmbedder, Catalog, LateInteraction};
+use docent::LateInteraction::{self, Always};
+use docent::inference::{BertEmbedder, Catalog};
 use docent::{
     Collections, DEFAULT_EMBEDDER, Embedder, EmbedderSpec, Embedding, InputRole, Result,
     SearchOptions, VectorIndexKind, VectorStoreId,
@@ -28,32 +29,26 @@ const WINDOWS: u64 = 2;
 
 fn main() {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
-    let (plain, reranked) = (numbers.next().unwrap_or(300), numbers.next().unwrap_or(10));
+    let (plain, again) = (numbers.next().unwrap_or(300), numbers.next().unwrap_or(10));
     let (path, store) = library(100_000, WINDOWS);
     let Some(files) = Catalog::builtin().locate(DEFAULT_EMBEDDER) else {
         println!("the weights of {DEFAULT_EMBEDDER} are not here; questions cost no embedding");
         let made = Arc::new(Made::new(WINDOWS));
         let collections = open_with(&path, made, None, VectorIndexKind::Auto);
-        return measure("default, not reranked", &collections, store, plain, 0);
+        return measure("default", &collections, store, plain, LateInteraction::default());
     };
     let real = Arc::new(BertEmbedder::load(&files).unwrap());
-    let asks = Arc::new(Asks { made: Made::new(WINDOWS), real: Arc::clone(&real) });
-    {
-        let collections = open_with(&path, asks.clone(), None, VectorIndexKind::Auto);
-        measure("default, not reranked", &collections, store, plain, 0);
-    }
-    if reranked == 0 {
+    let asks = Arc::new(Asks { made: Made::new(WINDOWS), real });
+    let collections = open_with(&path, asks, None, VectorIndexKind::Auto);
+    measure("default", &collections, store, plain, LateInteraction::default());
+    if again == 0 {
         return;
     }
-    let reranker = Arc::new(LateInteraction::new(real));
-    let collections = open_with(&path, asks, Some(reranker), VectorIndexKind::Auto);
-    let rerank = SearchOptions::default().rerank;
-    measure("late interaction, each question new", &collections, store, reranked, rerank);
+    measure("late interaction, each question new", &collections, store, again, Always);
     // One after another, so that what is kept of a question's candidates is there the second time.
-    let questions = questions(reranked);
-    let options = SearchOptions { rerank, ..SearchOptions::default() };
+    let options = SearchOptions { late_interaction: Always, ..SearchOptions::default() };
     let mut times = vec![];
-    for question in &questions {
+    for question in &questions(again) {
         collections.search(&[store], question, &options).unwrap();
         let started = Instant::now();
         collections.search(&[store], question, &options).unwrap();
@@ -67,15 +62,13 @@ fn measure(
     collections: &Collections,
     store: VectorStoreId,
     count: usize,
-    rerank: usize,
+    late_interaction: LateInteraction,
 ) {
-    let options = SearchOptions { rerank, ..SearchOptions::default() };
+    let options = SearchOptions { late_interaction, ..SearchOptions::default() };
     let mut times = vec![];
     let mut stages: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     // What is opened and loaded at the first question is not counted.
-    collections
-        .search(&[store], "configure the kernel", &SearchOptions { rerank: 0, ..options.clone() })
-        .unwrap();
+    collections.search(&[store], "configure the kernel", &SearchOptions::default()).unwrap();
     for question in questions(count) {
         let started = Instant::now();
         let found = collections.search(&[store], &question, &options).unwrap();
@@ -86,7 +79,7 @@ fn measure(
     }
     print(name, &mut times);
     for (stage, mut times) in stages {
-        println!("  {stage:8} p50 {:8.2} ms", percentile(&mut times, 0.5));
+        println!("  {stage:16} p50 {:8.2} ms", percentile(&mut times, 0.5));
     }
 }
 
@@ -116,6 +109,10 @@ impl Embedder for Asks {
             self.real.embed(texts, role)?;
         }
         self.made.embed(texts, role)
+    }
+
+    fn late_interaction(&self, query: &str, passages: &[&str]) -> Result<Option<Vec<f32>>> {
+        self.real.late_interaction(query, passages)
     }
 
     fn count_tokens(&self, texts: &[&str], role: InputRole) -> Result<Vec<usize>> {
