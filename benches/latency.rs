@@ -46,7 +46,7 @@ fn main() {
     }
     measure("late interaction, each question new", &collections, store, again, Always);
     // One after another, so that what is kept of a question's candidates is there the second time.
-    let options = SearchOptions { late_interaction: Always, ..SearchOptions::default() };
+    let options = SearchOptions { late_interaction: Some(Always), ..SearchOptions::default() };
     let mut times = vec![];
     for question in &questions(again) {
         collections.search(&[store], question, &options).unwrap();
@@ -64,7 +64,8 @@ fn measure(
     count: usize,
     late_interaction: LateInteraction,
 ) {
-    let options = SearchOptions { late_interaction, ..SearchOptions::default() };
+    let options =
+        SearchOptions { late_interaction: Some(late_interaction), ..SearchOptions::default() };
     let mut times = vec![];
     let mut stages: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     // What is opened and loaded at the first question is not counted.

@@ -9,8 +9,8 @@ use docent::inference::{Catalog, ModelConfig, ModelsConfig};
 use docent::ingest::ProcessGuard;
 use docent::store::{LibraryDir, Mode, project_dir};
 use docent::{
-    CollectionsOptions, DEFAULT_EMBEDDER, EngineOptions, Library, LibraryBuilder, QueryRewriting,
-    RememberedEmbedder, VectorIndexKind,
+    CollectionsOptions, DEFAULT_EMBEDDER, EngineOptions, LateInteraction, Library, LibraryBuilder,
+    QueryRewriting, RememberedEmbedder, VectorIndexKind,
 };
 use fs_err as fs;
 use serde::Deserialize;
@@ -38,6 +38,7 @@ pub(crate) struct Setup {
     pub(crate) library: PathBuf,
     embedder: Chosen,
     vector_index: VectorIndexKind,
+    pub(crate) late_interaction: LateInteraction,
     query_rewriting: QueryRewriting,
     models: ModelsConfig,
 }
@@ -95,6 +96,7 @@ impl Setup {
             library,
             embedder,
             vector_index: settings.vector_index.into(),
+            late_interaction: settings.late_interaction,
             query_rewriting: settings.query_rewriting.into(),
             models: with_extractive(models),
         })
@@ -232,8 +234,11 @@ impl Setup {
     fn bare_builder(&self, path: PathBuf) -> Result<LibraryBuilder> {
         let program = std::env::current_exe().context("this program's own file is not known")?;
         let guard = ProcessGuard::new(program, vec!["__extract".into()]);
-        let collections =
-            CollectionsOptions { vector_index: self.vector_index, ..CollectionsOptions::default() };
+        let collections = CollectionsOptions {
+            vector_index: self.vector_index,
+            late_interaction: self.late_interaction,
+            ..CollectionsOptions::default()
+        };
         let builder = Library::builder(path).guard(Arc::new(guard)).collections(collections);
         Ok(builder.engine(self.engine_options()))
     }
@@ -278,6 +283,8 @@ struct Settings {
     embedder: Option<String>,
     #[serde(default)]
     vector_index: VectorIndex,
+    #[serde(default)]
+    late_interaction: LateInteraction,
     #[serde(default)]
     query_rewriting: Rewriting,
     /// Read by [`ModelsConfig`].

@@ -37,9 +37,9 @@ pub struct Pipeline {
     #[serde(default = "Pipeline::neighbors")]
     pub neighbors: usize,
     /// Whether the best candidates are compared with the query token by token:
-    /// `where_words_fail`, `always` or `never`.
+    /// `where_words_fail`, `always` or `never`; if it does not say, as `docent.toml` does.
     #[serde(default)]
-    pub late_interaction: LateInteraction,
+    pub late_interaction: Option<LateInteraction>,
     /// How many of the best candidates the reranker, if there is one, looks at; with 0 neither it
     /// nor late interaction does.
     #[serde(default = "Pipeline::rerank")]
@@ -66,7 +66,7 @@ impl Pipeline {
             candidates: Self::candidates(),
             fusion: Fusion::default(),
             neighbors: if mode == SearchMode::Hybrid { Self::neighbors() } else { 0 },
-            late_interaction: LateInteraction::default(),
+            late_interaction: None,
             rerank: Self::rerank(),
         }
     }

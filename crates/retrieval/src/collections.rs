@@ -105,13 +105,15 @@ pub struct CollectionsParts {
     pub options: CollectionsOptions,
 }
 
-/// How a library indexes.
+/// How a library indexes and searches.
 #[derive(Clone, Debug, Default)]
 pub struct CollectionsOptions {
     /// Which index holds the vectors.
     pub vector_index: VectorIndexKind,
     /// How words are scored.
     pub bm25: Bm25,
+    /// Whether candidates are compared with the query token by token, where a search does not say.
+    pub late_interaction: LateInteraction,
 }
 
 /// Which index holds the vectors.

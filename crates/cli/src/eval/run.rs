@@ -30,7 +30,11 @@ use crate::setup::{self, Embedding, Setup};
 
 pub(super) fn run(args: &args::EvalRun, setup: &Setup) -> Result<Outcome> {
     check(args)?;
-    let pipelines = pipelines(&args.pipeline)?;
+    let mut pipelines = pipelines(&args.pipeline)?;
+    for pipeline in &mut pipelines {
+        // Said in full, so that a kept result is not taken for that of another configuration.
+        pipeline.late_interaction.get_or_insert(setup.late_interaction);
+    }
     let fail_on = args.fail_on.as_deref().map(str::parse::<FailOn>).transpose()?;
     let metrics = metrics(&args.metrics, fail_on.as_ref())?;
     let against = against(args)?;

@@ -63,6 +63,7 @@ fn a_configuration_that_is_wrong_is_named_with_its_key() {
     let home = Home::new();
     let cases = [
         ("vector_index = \"fast\"", "vector_index"),
+        ("late_interaction = \"sometimes\"", "late_interaction"),
         ("embeder = \"x\"", "unknown key `embeder`"),
         ("[models.a]\nbackend = \"cloud\"", "models.\"a\""),
         ("[models", "docent.toml"),

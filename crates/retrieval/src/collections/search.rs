@@ -47,8 +47,9 @@ pub struct SearchOptions {
     pub neighbors: usize,
     /// Whether the best candidates are compared with the query token by token, by the embedder.
     /// Only in a hybrid search with fusion by scores, and not where a reranker looks at them or
-    /// nobody is to ([`rerank`](Self::rerank) is 0).
-    pub late_interaction: LateInteraction,
+    /// nobody is to ([`rerank`](Self::rerank) is 0). None goes by the
+    /// [library's](super::CollectionsOptions::late_interaction).
+    pub late_interaction: Option<LateInteraction>,
     /// How many of the best candidates the reranker, if there is one, looks at; with 0 neither it
     /// nor late interaction has a say.
     pub rerank: usize,
@@ -73,7 +74,7 @@ impl Default for SearchOptions {
             candidates: 100,
             fusion: Fusion::default(),
             neighbors: 3,
-            late_interaction: LateInteraction::default(),
+            late_interaction: None,
             rerank: 40,
             explain: false,
         }
@@ -202,12 +203,11 @@ impl Collections {
             compare(&searched, &mut fused, options.neighbors);
             watch.lap("neighbors", &mut trace);
         }
-        if options.compares()
-            && options.rerank > 0
-            && self.reranker.is_none()
-            && late::look(&searched, &*self.store, query, options, &mut fused)?
-        {
-            watch.lap("late interaction", &mut trace);
+        if options.compares() && options.rerank > 0 && self.reranker.is_none() {
+            let when = options.late_interaction.unwrap_or(self.options.late_interaction);
+            if late::look(&searched, &*self.store, query, when, &mut fused)? {
+                watch.lap("late interaction", &mut trace);
+            }
         }
         trace.candidates =
             fused.candidates.iter().map(|it| CandidateTrace::new(it, &fused)).collect();

@@ -46,7 +46,10 @@ struct Asked {
 impl Asked {
     /// A library of `texts`.
     fn new(texts: &[String]) -> Self {
-        let library = Library::new(Embeds::English);
+        Self::with(texts, Library::new(Embeds::English))
+    }
+
+    fn with(texts: &[String], library: Library) -> Self {
         let vectors = library.embedder(Embeds::English);
         let tokens = Arc::new(Tokens { vectors, shown: AtomicUsize::new(0) });
         let collections = library.open_with(Some(tokens.clone()));
@@ -75,7 +78,7 @@ fn short() -> Vec<String> {
 }
 
 fn options(late_interaction: LateInteraction) -> SearchOptions {
-    SearchOptions { late_interaction, ..SearchOptions::default() }
+    SearchOptions { late_interaction: Some(late_interaction), ..SearchOptions::default() }
 }
 
 #[test]
@@ -115,6 +118,17 @@ fn a_query_whose_words_stand_there_costs_no_pass_through_the_network() {
     let vectors = SearchOptions { mode: SearchMode::Vectors, ..options(LateInteraction::Always) };
     asked.search("passage harbor", vectors);
     assert_eq!(asked.shown(), 0, "who asks for vectors alone gets their order");
+}
+
+#[test]
+fn a_search_that_does_not_say_goes_by_its_library() {
+    let mut library = Library::new(Embeds::English);
+    library.options.late_interaction = LateInteraction::Never;
+    let asked = Asked::with(&short(), library);
+    asked.search("quando partono", SearchOptions::default());
+    assert_eq!(asked.shown(), 0);
+    asked.search("quando partono", options(LateInteraction::WhereWordsFail));
+    assert_eq!(asked.shown(), 10);
 }
 
 #[test]

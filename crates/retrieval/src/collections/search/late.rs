@@ -12,8 +12,8 @@ use std::sync::Arc;
 use docent_core::{Embedder, Result, Store};
 use serde::{Deserialize, Serialize};
 
+use super::Searched;
 use super::asked::of_store;
-use super::{SearchOptions, Searched};
 use crate::fusion::Fused;
 use crate::tables::CHUNKS;
 
@@ -54,10 +54,10 @@ pub(super) fn look(
     searched: &[Searched],
     store: &dyn Store,
     query: &str,
-    options: &SearchOptions,
+    when: LateInteraction,
     fused: &mut Fused,
 ) -> Result<bool> {
-    if !is_wanted(searched, query, options)? {
+    if !is_wanted(searched, query, when)? {
         return Ok(false);
     }
     let Some(embedder) = first_embedder(searched, fused) else { return Ok(false) };
@@ -82,8 +82,8 @@ pub(super) fn look(
     Ok(true)
 }
 
-fn is_wanted(searched: &[Searched], query: &str, options: &SearchOptions) -> Result<bool> {
-    match options.late_interaction {
+fn is_wanted(searched: &[Searched], query: &str, when: LateInteraction) -> Result<bool> {
+    match when {
         LateInteraction::Never => return Ok(false),
         LateInteraction::Always => return Ok(true),
         LateInteraction::WhereWordsFail => {}
