@@ -12,6 +12,7 @@
 //! docs/benchmarks/embedding.md says what it gains and that nothing of quality is lost.
 
 #![expect(unsafe_code, reason = "calling a function compiled for a processor that was detected")]
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_imports))]
 #![allow(
     clippy::needless_range_loop,
     reason = "tiles are indexed by row and half; see tile_avx512"
