@@ -134,6 +134,13 @@ mod tests {
         (0..rows.blocks.len()).map(|block| rows.signs.block(block).to_vec()).collect()
     }
 
+    /// The part of all living rows' bits that is set.
+    fn share_set(rows: &Rows) -> f64 {
+        let living = (0..rows.len()).filter(|&row| !rows.is_dead(row));
+        let set = living.flat_map(|row| rows.signs.of(rows.codes(row))).map(u64::count_ones);
+        f64::from(set.sum::<u32>()) / (rows.alive() * 128) as f64
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -159,9 +166,11 @@ mod tests {
             let expected: Vec<u64> =
                 (0..rows.len()).flat_map(|row| signs.of(rows.codes(row))).collect();
             prop_assert_eq!(bits(&rows).concat(), expected);
-            let above = bits(&rows).concat().iter().map(|word| word.count_ones()).sum::<u32>();
-            let share = f64::from(above) / (rows.len() * 128) as f64;
-            prop_assert!((0.3..0.7).contains(&share), "{share} of the bits are set");
+            // A few rows may all lie on one side.
+            if rows.alive() >= 50 {
+                let set = share_set(&rows);
+                prop_assert!((0.3..0.7).contains(&set), "{set} of the bits are set");
+            }
         }
     }
 
