@@ -152,8 +152,7 @@ impl KeywordIndex {
         self.len() == 0
     }
 
-    /// The part of what `query` asks for, 0 to 1, that words say which stand in some chunk: rare
-    /// words are a greater part than common ones.
+    /// The part of the distinct words of `query`, 0 to 1, that stand in some chunk.
     ///
     /// # Errors
     /// [`Corrupt`](docent_core::ErrorKind::Corrupt) when a file cannot be read.

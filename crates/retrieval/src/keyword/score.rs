@@ -27,6 +27,8 @@ struct Weights {
     possible: f32,
     /// The part of it that words have which stand anywhere, 0 to 1.
     known: f32,
+    /// The part of the query's distinct words that stand anywhere, 0 to 1.
+    known_words: f32,
 }
 
 struct Weighted {
@@ -45,7 +47,7 @@ pub(super) fn search(
     if alive == 0 || limit == 0 || query.allow.is_some_and(|allow| allow.is_empty()) {
         return Ok(vec![]);
     }
-    let Weights { terms, possible, known } = weigh(state, alive, query.text)?;
+    let Weights { terms, possible, known, .. } = weigh(state, alive, query.text)?;
     let total: u64 = state.segments.iter().map(|segment| segment.total_length).sum();
     let average = (total + state.fresh.total_length) as f32 / alive as f32;
     let norm = Norm {
@@ -85,7 +87,7 @@ fn alive(state: &State) -> u64 {
 
 /// See [`KeywordIndex::known_part`](super::KeywordIndex::known_part).
 pub(super) fn known_part(state: &State, query: &str) -> Result<f32> {
-    Ok(weigh(state, alive(state), query)?.known)
+    Ok(weigh(state, alive(state), query)?.known_words)
 }
 
 /// Every chunk's score, by document number.
@@ -147,6 +149,7 @@ fn weigh(state: &State, alive: u64, text: &str) -> Result<Weights> {
     words.sort_unstable();
     let mut terms = vec![];
     let (mut possible, mut known) = (0.0, 0.0);
+    let mut distinct = 0;
     for same in words.chunk_by(|a, b| a == b) {
         let (term, times) = (same[0].clone(), same.len() as f32);
         let mut count = state.fresh.count_of(&term);
@@ -155,12 +158,14 @@ fn weigh(state: &State, alive: u64, text: &str) -> Result<Weights> {
         }
         let rarity = (1.0 + (alive as f32 - count as f32 + 0.5) / (count as f32 + 0.5)).ln();
         let weight = rarity * times * (K3 + 1.0) / (times + K3);
+        distinct += 1;
         possible += weight;
         if count > 0 {
             known += weight;
             terms.push(Weighted { term, weight });
         }
     }
+    let known_words = terms.len() as f32 / distinct.max(1) as f32;
     if terms.len() > MAX_TERMS {
         // The sort is stable: equally rare terms stay in the order of their text.
         terms.sort_by(|a, b| b.weight.total_cmp(&a.weight));
@@ -168,7 +173,7 @@ fn weigh(state: &State, alive: u64, text: &str) -> Result<Weights> {
         terms.sort_unstable_by(|a, b| a.term.cmp(&b.term));
     }
     let possible = f32::max(possible, f32::MIN_POSITIVE);
-    Ok(Weights { terms, possible, known: known / possible })
+    Ok(Weights { terms, possible, known: known / possible, known_words })
 }
 
 /// What of BM25's formula is the same for every chunk.
