@@ -165,7 +165,8 @@ fn weigh(state: &State, alive: u64, text: &str) -> Result<Weights> {
             terms.push(Weighted { term, weight });
         }
     }
-    let known_words = terms.len() as f32 / distinct.max(1) as f32;
+    // A query without words has none that is not known.
+    let known_words = if distinct == 0 { 1.0 } else { terms.len() as f32 / distinct as f32 };
     if terms.len() > MAX_TERMS {
         // The sort is stable: equally rare terms stay in the order of their text.
         terms.sort_by(|a, b| b.weight.total_cmp(&a.weight));

@@ -110,6 +110,7 @@ fn a_query_whose_words_stand_there_costs_no_pass_through_the_network() {
     let asked = Asked::new(&short());
     asked.search("passage harbor", SearchOptions::default());
     asked.search("passage 7 or 8 of something else", SearchOptions::default());
+    asked.search("== !!", SearchOptions::default());
     assert_eq!(asked.shown(), 0);
     asked.search("passage harbor", options(LateInteraction::Always));
     assert_eq!(asked.shown(), 10);
