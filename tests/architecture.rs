@@ -9,6 +9,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("ingest", &["core"]),
     ("store", &["core"]),
     ("inference", &["core"]),
+    ("sandbox", &["core"]),
     ("retrieval", &["core", "ingest", "store"]),
     ("engine", &["core", "retrieval", "store"]),
     ("eval", &["core", "retrieval"]),
@@ -17,7 +18,7 @@ const PLAN: &[(&str, &[&str])] = &[
 ];
 
 /// What the façade may name: everything but the command.
-const FACADE: &[&str] = &["core", "ingest", "store", "inference", "retrieval", "engine"];
+const FACADE: &[&str] = &["core", "ingest", "store", "inference", "sandbox", "retrieval", "engine"];
 
 /// Files that may hold unsafe code, each with its own reason inside.
 const UNSAFE_FILES: &[&str] =

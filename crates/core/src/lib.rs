@@ -9,6 +9,7 @@
 //! | [`Store`], [`Blobs`] | SQLite and a directory; memory; later a database server |
 //! | [`Index`] | BM25, exact vectors, HNSW |
 //! | [`Embedder`], [`Reranker`], [`ChatModel`] | candle on this machine, a remote endpoint, a script |
+//! | [`Sandbox`] | Linux's own walls, WebAssembly |
 //! | [`Tool`] | `file_search`, an application's own functions |
 //! | [`Clock`], [`IdSource`] | the system's, or a test's that stand still |
 //!
@@ -40,6 +41,7 @@ mod index;
 mod rerank;
 
 mod chat;
+mod sandbox;
 mod tool;
 
 mod assistant;
@@ -81,6 +83,10 @@ pub use rerank::Reranker;
 pub use run::{
     Call, CodeOutput, ContextReport, FileSearchResult, Run, RunError, RunErrorCode, RunIncomplete,
     RunStatus, RunStep, StepCall, StepDetails, StepStatus, Truncation,
+};
+pub use sandbox::{
+    Execution, ProgramEnd, SANDBOX_DATA, Sandbox, SandboxFile, SandboxLimits, SandboxPath,
+    SandboxSpec, Session, SessionLoss,
 };
 pub use searched::{QueryHit, QueryReport, QueryWriter, SearchReport};
 pub use store::{Direction, Encoding, Read, Row, Scan, Store, TableSpec, Write};

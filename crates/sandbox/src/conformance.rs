@@ -1,0 +1,1 @@
+//! What every sandbox does alike.
