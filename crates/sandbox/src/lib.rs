@@ -10,3 +10,5 @@ pub mod escape;
 
 #[cfg(target_os = "linux")]
 pub mod linux;
+
+pub mod setup;

@@ -1,0 +1,142 @@
+//! Control groups, where this process may make them: the kernel's own bound on memory and
+//! processes. Elsewhere the warden's eye and the limits of each process must do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use docent_core::SandboxLimits;
+
+/// What the warden and the builder need beside the program.
+const SPARE_BYTES: u64 = 32 << 20;
+
+/// Where groups can be made.
+#[derive(Clone, Debug)]
+pub(super) struct Groups {
+    /// The group of this process in each hierarchy that is used.
+    parents: Vec<(PathBuf, Version)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    /// One hierarchy a controller: this one has memory.
+    One,
+    /// One hierarchy for all.
+    Two,
+}
+
+impl Groups {
+    /// Those of this machine; none where they cannot be made.
+    pub(super) fn find() -> Self {
+        let own = fs_err::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let parents = own.lines().filter_map(parent).collect();
+        let found = Self { parents };
+        found.sweep();
+        found
+    }
+
+    /// Removes the groups that a killed process left.
+    fn sweep(&self) {
+        for (parent, _) in &self.parents {
+            for entry in fs_err::read_dir(parent).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                let owner =
+                    name.to_str().and_then(|it| it.strip_prefix("docent-")?.split('-').next());
+                if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+                    // It may be another user's, or in use by what it has killed.
+                    let _ = fs_err::remove_dir(entry.path());
+                }
+            }
+        }
+    }
+
+    /// Makes a group for one session in each hierarchy where that can be done.
+    pub(super) fn make(&self, limits: &SandboxLimits, wanted: bool) -> Group {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("docent-{}-{number}", std::process::id());
+        let mut folders = Vec::new();
+        for (parent, version) in self.parents.iter().filter(|_| wanted) {
+            let folder = parent.join(&name);
+            match fs_err::create_dir(&folder).and_then(|()| set(&folder, *version, limits)) {
+                Ok(()) => folders.push(folder),
+                Err(error) => {
+                    tracing::debug!(%error, "no control group");
+                    let _ = fs_err::remove_dir(&folder);
+                }
+            }
+        }
+        Group { folders }
+    }
+}
+
+/// The group that a line of `/proc/self/cgroup` names, if it is of use.
+fn parent(line: &str) -> Option<(PathBuf, Version)> {
+    let mut fields = line.splitn(3, ':');
+    let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+    let path = path.trim_start_matches('/');
+    let root = Path::new("/sys/fs/cgroup");
+    let (folder, version) = match controllers {
+        "" => (root.join(path), Version::Two),
+        "memory" => (root.join("memory").join(path), Version::One),
+        _ => return None,
+    };
+    let is_mounted = folder.join("cgroup.procs").exists();
+    is_mounted.then_some((folder, version))
+}
+
+fn set(folder: &Path, version: Version, limits: &SandboxLimits) -> io::Result<()> {
+    // Files lie in memory and count.
+    let files = limits.data_bytes + limits.data_bytes / 2;
+    let memory = (limits.memory_bytes + files + SPARE_BYTES).to_string();
+    match version {
+        Version::One => fs_err::write(folder.join("memory.limit_in_bytes"), &memory),
+        Version::Two => {
+            fs_err::write(folder.join("memory.max"), &memory)?;
+            fs_err::write(folder.join("pids.max"), (limits.processes + 2).to_string())
+        }
+    }
+}
+
+/// The groups of one session.
+#[derive(Debug)]
+pub(super) struct Group {
+    folders: Vec<PathBuf>,
+}
+
+impl Group {
+    /// The files that take a process into them.
+    pub(super) fn doors(&self) -> Vec<PathBuf> {
+        self.folders.iter().map(|folder| folder.join("cgroup.procs")).collect()
+    }
+
+    /// Whether the kernel ended a process of it for want of memory.
+    pub(super) fn ran_out(&self) -> bool {
+        let files = ["memory.events", "memory.oom_control"];
+        let texts = self.folders.iter().flat_map(|folder| files.map(|file| folder.join(file)));
+        texts.filter_map(|file| fs_err::read_to_string(file).ok()).any(|text| {
+            let counts = text.lines().filter_map(|line| line.strip_prefix("oom_kill "));
+            counts.into_iter().any(|count| count.trim() != "0")
+        })
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The kernel lets go of the last process some moments after it is gone.
+        let patience = Instant::now() + Duration::from_secs(2);
+        for folder in &self.folders {
+            while let Err(error) = fs_err::remove_dir(folder) {
+                if error.kind() == io::ErrorKind::NotFound {
+                    break;
+                }
+                if Instant::now() > patience {
+                    tracing::warn!(%error, "a control group is left");
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Making the environment that programs run in.
