@@ -8,6 +8,16 @@ fn main() -> std::process::ExitCode {
     if std::env::args().nth(1).as_deref() == Some("__sandbox") {
         return serve_init();
     }
+    if std::env::args().nth(1).as_deref() == Some("setup") {
+        let now = std::time::Instant::now();
+        let made = docent_sandbox::setup::install(
+            "/var/tmp/sbhome".as_ref(),
+            "python3".as_ref(),
+            &mut |l| println!("| {l}"),
+        );
+        println!("{made:?} {:?}", now.elapsed());
+        return std::process::ExitCode::SUCCESS;
+    }
     let program = std::env::current_exe().unwrap();
     let mut options = LinuxOptions::new(program, vec!["__sandbox".into()]);
     if let Some(python) = std::env::args().nth(1) {

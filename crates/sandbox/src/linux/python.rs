@@ -48,6 +48,9 @@ print(json.dumps({
 }))
 "#;
 
+/// What a program sees is its own there.
+const OWN_FOLDERS: &[&str] = &["/tmp", docent_core::SANDBOX_DATA, "/proc", "/dev"];
+
 impl Interpreter {
     /// Asks the interpreter `program`, a path or a name on the `PATH`.
     ///
@@ -70,7 +73,8 @@ impl Interpreter {
         if !is_new_enough(&told.version) {
             return Err(refused(format!("Python {} is older than 3.9", told.version)));
         }
-        let folders = told.folders.into_iter().filter(|it| !it.starts_with("/usr")).collect();
+        let folders: Vec<_> =
+            told.folders.into_iter().filter(|it| !it.starts_with("/usr")).collect();
         shows_little(&folders).map_err(refused)?;
         let Told { version, program, packages, .. } = told;
         Ok(Self { program, folders, version, packages })
@@ -79,7 +83,7 @@ impl Interpreter {
     /// What the [setup](crate::setup) found out about fonts, if it made this environment.
     pub(super) fn fonts(&self) -> Option<PathBuf> {
         let environment = self.program.parent()?.parent()?;
-        let fonts = environment.join("docent-fonts");
+        let fonts = environment.join(crate::setup::FONTS_FOLDER);
         fonts.is_dir().then_some(fonts)
     }
 }
@@ -89,10 +93,17 @@ fn is_new_enough(version: &str) -> bool {
     (numbers.next(), numbers.next()) >= (Some(3), Some(9))
 }
 
-/// An interpreter installed into the root or a home would have all of that shown.
-fn shows_little(folders: &Vec<PathBuf>) -> Result<(), String> {
+/// An interpreter installed into the root or a home would have all of that shown, and one in a
+/// folder that programs have of their own would not be seen.
+fn shows_little(folders: &[PathBuf]) -> Result<(), String> {
     let home = std::env::home_dir();
     for folder in folders {
+        if OWN_FOLDERS.iter().any(|own| folder.starts_with(own)) {
+            let folder = folder.display();
+            return Err(format!(
+                "it is installed in {folder}, where programs have their own files"
+            ));
+        }
         let is_home = home.as_ref().is_some_and(|home| home.starts_with(folder));
         if folder.parent().is_none() || is_home || folder == Path::new("/home") {
             return Err(format!("it is installed in {}, which would be shown", folder.display()));
@@ -113,11 +124,12 @@ mod tests {
 
     #[test]
     fn a_home_is_not_shown() {
-        assert!(shows_little(&vec!["/opt/python".into()]).is_ok());
-        assert!(shows_little(&vec!["/".into()]).is_err());
-        assert!(shows_little(&vec!["/home".into()]).is_err());
+        assert!(shows_little(&["/opt/python".into()]).is_ok());
+        assert!(shows_little(&["/".into()]).is_err());
+        assert!(shows_little(&["/home".into()]).is_err());
+        assert!(shows_little(&["/tmp/python".into()]).is_err());
         let home = std::env::home_dir().unwrap();
-        assert!(shows_little(&vec![home.clone()]).is_err());
-        assert!(shows_little(&vec![home.join("python")]).is_ok());
+        assert!(shows_little(&[home.clone()]).is_err());
+        assert!(shows_little(&[home.join("python")]).is_ok());
     }
 }
