@@ -47,7 +47,8 @@ def send(channel, result):
 
 
 def shorten(text, most):
-    """The beginning and the end of what is too long."""
+    """The beginning and the end of what is too long, in characters that can be written."""
+    text = text.encode("utf-8", "backslashreplace").decode()
     if len(text) <= most:
         return text
     half = most // 2

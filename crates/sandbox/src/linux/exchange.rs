@@ -77,10 +77,7 @@ impl<'a> Exchange<'a> {
         limits: &SandboxLimits,
         program: &str,
     ) -> Result<Self> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random)
-            .map_err(|error| Error::unavailable(format!("no randomness: {error}")))?;
-        let nonce = format!("{:032x}", u128::from_ne_bytes(random));
+        let nonce = random_name()?;
         let body = json!({ "nonce": nonce, "code": program }).to_string();
         if body.len() > FRAME_BYTES {
             return Err(Error::invalid(format!(
@@ -93,13 +90,9 @@ impl<'a> Exchange<'a> {
         Ok(Self { sending, nonce, ..Self::greeting(inside, limits) })
     }
 
-    /// What was printed so far.
-    pub(super) fn logs(&mut self) -> String {
-        String::from_utf8_lossy(&std::mem::take(&mut self.printed.kept)).into_owned()
-    }
-
-    pub(super) fn dropped_bytes(&self) -> u64 {
-        self.printed.dropped_bytes
+    /// What was printed, as text, and how many bytes of it are not in there.
+    pub(super) fn logs(self) -> (String, u64) {
+        self.printed.text()
     }
 
     /// Goes on until the driver has answered or cannot.
@@ -240,6 +233,14 @@ impl<'a> Exchange<'a> {
     }
 }
 
+/// 32 hexadecimal digits that nobody can guess.
+pub(super) fn random_name() -> Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::unavailable(format!("no randomness: {error}")))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(random)))
+}
+
 /// The driver names its pictures by two digits.
 fn is_figure(name: &str) -> bool {
     let digits = name.strip_suffix(".png").unwrap_or_default();
@@ -275,6 +276,24 @@ impl Printed {
         let kept = &bytes[..room.min(bytes.len())];
         self.kept.extend_from_slice(kept);
         self.dropped_bytes += (bytes.len() - kept.len()) as u64;
+    }
+
+    /// All of it, and how many bytes were dropped. What is no text takes more room than it had.
+    fn text(self) -> (String, u64) {
+        let mut text = String::new();
+        let mut dropped_bytes = self.dropped_bytes;
+        for chunk in self.kept.utf8_chunks() {
+            let invalid = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
+            for (piece, length) in [(chunk.valid(), None), (invalid, Some(chunk.invalid().len()))] {
+                let room = self.most - text.len();
+                let fits = &piece[..piece.floor_char_boundary(room)];
+                text.push_str(fits);
+                if fits.len() < piece.len() {
+                    dropped_bytes += length.unwrap_or(piece.len() - fits.len()) as u64;
+                }
+            }
+        }
+        (text, dropped_bytes)
     }
 
     /// Tells the caller what is new, whole characters only; gives whether to go on if it was asked.

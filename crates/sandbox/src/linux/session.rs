@@ -1,6 +1,6 @@
 //! A session as the host sees it: the walls' builder is its child, and three channels lead inside.
 
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ use rustix::fs::FileType;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags};
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, random_name};
 use super::groups::Group;
 use super::wire::{Channel, Ended, Folder, Place, Plan, Reply, Request};
 
@@ -34,6 +34,9 @@ const FIGURE_BYTES: u64 = 16 << 20;
 
 /// How many files are listed.
 const FILES_LISTED: usize = 1000;
+
+/// What a file is called that is being put, with a name that programs cannot guess behind it.
+const UNFINISHED: &str = ".docent-";
 
 /// A session: see [`Session`].
 #[derive(Debug)]
@@ -89,7 +92,7 @@ impl LinuxSession {
         match exchange.finish(&mut |_| ControlFlow::Continue(())) {
             Ok(_) => Ok(()),
             Err(loss) => {
-                let told = exchange.logs();
+                let (told, _) = exchange.logs();
                 self.lose(loss.clone());
                 let told = told.trim();
                 let told = if told.is_empty() { String::new() } else { format!(": {told}") };
@@ -176,28 +179,46 @@ impl LinuxSession {
         Ok(bytes)
     }
 
-    fn write(&mut self, place: &Place, bytes: &mut dyn io::Read) -> Result<io::Result<u64>> {
-        let mut file = self.file(&Request::Create(place.clone()), &place.path)?;
-        let written = io::copy(bytes, &mut file);
-        Ok(written.and_then(|_| file.stream_position()))
+    /// Does what gives no file.
+    fn act(&mut self, request: &Request, path: &SandboxPath) -> Result<()> {
+        match self.ask(request)? {
+            (Reply::Done(0), _) => Ok(()),
+            (Reply::Done(number), _) => Err(refused(path.as_str(), number)),
+            (other, _) => Err(Error::internal(format!("a sandbox said {other:?} of {path}"))),
+        }
+    }
+
+    /// Copies at most `most` bytes into a new file.
+    fn write(&mut self, place: Place, bytes: &mut dyn io::Read, most: u64) -> Result<u64> {
+        let path = place.path.clone();
+        let no_room = |why: &str| {
+            Error::unavailable(format!(
+                "{path} does not fit into the sandbox, whose files may hold {most} bytes: {why}"
+            ))
+        };
+        let mut file = self.file(&Request::Create(place), &path)?;
+        match io::copy(&mut bytes.take(most.saturating_add(1)), &mut file) {
+            Ok(length) if length > most => Err(no_room("it is longer")),
+            Ok(length) => Ok(length),
+            Err(error) => Err(no_room(&error.to_string())),
+        }
     }
 }
 
 impl Session for LinuxSession {
     fn put(&mut self, path: &SandboxPath, bytes: &mut dyn io::Read) -> Result<u64> {
-        let place = Place { folder: Folder::Data, path: path.as_str().to_owned() };
-        let most = self.limits.data_bytes;
-        let written = self.write(&place, &mut bytes.take(most.saturating_add(1)))?;
-        match written {
-            Ok(length) if length <= most => Ok(length),
-            other => {
-                self.ask(&Request::Remove(place))?;
-                let why = other.err().map_or("it is too long".to_owned(), |it| it.to_string());
-                Err(Error::unavailable(format!(
-                    "{path} does not fit into the sandbox, whose files may hold {most} bytes: {why}"
-                )))
-            }
+        let place = |path: &str| Place { folder: Folder::Data, path: path.to_owned() };
+        // Written beside and moved, so that what has the name is whole, whatever it was before.
+        let folder = path.as_str().strip_suffix(path.name()).unwrap_or_default();
+        let beside = place(&format!("{folder}{UNFINISHED}{}", random_name()?));
+        let put = self.write(beside.clone(), bytes, self.limits.data_bytes).and_then(|length| {
+            self.act(&Request::Move(beside.clone(), place(path.as_str())), path)?;
+            Ok(length)
+        });
+        if put.is_err() && self.inside.is_some() {
+            self.ask(&Request::Remove(beside))?;
         }
+        put
     }
 
     fn run(
@@ -208,8 +229,7 @@ impl Session for LinuxSession {
         let limits = self.limits.clone();
         let mut exchange = Exchange::program(self.inside()?, &limits, program)?;
         let answer = exchange.finish(on_output);
-        let dropped_bytes = exchange.dropped_bytes();
-        let mut logs = exchange.logs();
+        let (mut logs, dropped_bytes) = exchange.logs();
         let answer = match answer {
             Ok(answer) => answer,
             Err(loss) => {

@@ -96,9 +96,11 @@ impl<'a> Warden<'a> {
             Request::Open(place) => self.open(&place),
             Request::Create(place) => self.create(&place),
             Request::Remove(place) => {
-                let removed = self.remove(&place).err().map_or(0, Errno::raw_os_error);
-                return self.channel.send(&Reply::Removed(removed), None);
+                return self.done(self.at(&place, |folder, name| {
+                    rustix::fs::unlinkat(folder, name, AtFlags::empty())
+                }));
             }
+            Request::Move(from, to) => return self.done(self.rename(&from, &to)),
             Request::List(most) => {
                 return self.channel.send(&Reply::Files(self.list(most)), None);
             }
@@ -125,36 +127,39 @@ impl<'a> Warden<'a> {
     }
 
     fn create(&self, place: &Place) -> Result<OwnedFd, Errno> {
-        let folder = self.folder(place.folder);
-        let parents = place.path.match_indices('/').map(|(end, _)| &place.path[..end]);
-        for parent in parents {
-            let (above, name) = parent.rsplit_once('/').unwrap_or(("", parent));
-            let made = match above {
-                "" => rustix::fs::mkdirat(folder, name, Mode::RWXU),
-                above => {
-                    let above = beneath(folder, above, OFlags::DIRECTORY)?;
-                    rustix::fs::mkdirat(above, name, Mode::RWXU)
-                }
-            };
-            if let Err(error) = made
-                && error != Errno::EXIST
-            {
-                return Err(error);
+        for (end, _) in place.path.match_indices('/') {
+            let parent = Place { path: place.path[..end].to_owned(), ..place.clone() };
+            match self.at(&parent, |folder, name| rustix::fs::mkdirat(folder, name, Mode::RWXU)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error),
             }
         }
-        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NONBLOCK | OFlags::TRUNC;
-        regular(beneath(folder, &place.path, flags)?)
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+        beneath(self.folder(place.folder), &place.path, flags)
     }
 
-    fn remove(&self, place: &Place) -> Result<(), Errno> {
+    fn rename(&self, from: &Place, to: &Place) -> Result<(), Errno> {
+        self.at(from, |from_folder, from_name| {
+            self.at(to, |folder, name| rustix::fs::renameat(from_folder, from_name, folder, name))
+        })
+    }
+
+    /// Does something with the folder that a place lies in and its name there.
+    fn at<T>(
+        &self,
+        place: &Place,
+        act: impl FnOnce(&OwnedFd, &str) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
         let folder = self.folder(place.folder);
-        match place.path.rsplit_once('/') {
-            None => rustix::fs::unlinkat(folder, &place.path, AtFlags::empty()),
-            Some((above, name)) => {
-                let above = beneath(folder, above, OFlags::DIRECTORY)?;
-                rustix::fs::unlinkat(above, name, AtFlags::empty())
-            }
-        }
+        let Some((above, name)) = place.path.rsplit_once('/') else {
+            return act(folder, &place.path);
+        };
+        act(&beneath(folder, above, OFlags::DIRECTORY)?, name)
+    }
+
+    fn done(&self, result: Result<(), Errno>) -> io::Result<()> {
+        let number = result.err().map_or(0, Errno::raw_os_error);
+        self.channel.send(&Reply::Done(number), None)
     }
 
     /// Path and length of the regular files under `/mnt/data`, as many as one message holds.

@@ -47,8 +47,10 @@ pub(super) struct Plan {
 pub(super) enum Request {
     /// Open a regular file to read.
     Open(Place),
-    /// Make a file, or empty one, with the folders it lies in.
+    /// Make a new file, with the folders it lies in.
     Create(Place),
+    /// Have the first take the place of the second.
+    Move(Place, Place),
     /// Remove a file.
     Remove(Place),
     /// The regular files under `/mnt/data`, at most so many.
@@ -84,8 +86,8 @@ pub(super) enum Reply {
     Opened,
     /// It could not be opened: the system's error number.
     Refused(i32),
-    /// It was removed, or not: the system's error number, 0 for none.
-    Removed(i32),
+    /// It was moved or removed, or not: the system's error number, 0 for none.
+    Done(i32),
     /// Path and length of each.
     Files(Vec<(String, u64)>),
     /// The program is over, and with it the sandbox.
