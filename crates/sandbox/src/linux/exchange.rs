@@ -56,6 +56,8 @@ pub(super) struct Exchange<'a> {
     nonce: String,
     printed: Printed,
     clock: Clock,
+    /// The warden was asked to interrupt and has not said that it did.
+    is_interrupting: bool,
 }
 
 impl<'a> Exchange<'a> {
@@ -68,6 +70,7 @@ impl<'a> Exchange<'a> {
             nonce: String::new(),
             printed: Printed::new(limits.output_bytes),
             clock: Clock::new(limits),
+            is_interrupting: false,
         }
     }
 
@@ -106,13 +109,14 @@ impl<'a> Exchange<'a> {
                 self.read_output(GULP_BYTES);
             }
             if let Some(answer) = self.move_frames(ready)? {
+                self.settle_interruption()?;
                 // All that it printed is in the pipe by now.
                 self.read_output(GULP_BYTES);
                 self.printed.tell(on_output);
                 return Ok(answer);
             }
             if ready.warden {
-                return Err(self.last_words());
+                self.hear()?;
             }
             let mut wanted = self.printed.tell(on_output);
             if wanted.is_none() && self.clock.is_time_to_ask() {
@@ -120,7 +124,10 @@ impl<'a> Exchange<'a> {
             }
             match self.clock.look(wanted) {
                 Moment::GoOn => {}
-                Moment::Interrupt => self.inside.interrupt(),
+                Moment::Interrupt => {
+                    self.inside.interrupt();
+                    self.is_interrupting = true;
+                }
                 Moment::Kill => return Err(SessionLoss::Killed),
             }
         }
@@ -225,11 +232,28 @@ impl<'a> Exchange<'a> {
         Ok(Some(Answer { end, value, figures }))
     }
 
-    /// Why the sandbox is over, with the last it printed.
+    /// Hears what the warden has to say. If that is the end, what was printed last is read.
+    fn hear(&mut self) -> Result<(), SessionLoss> {
+        let heard = self.inside.hear();
+        self.is_interrupting = false;
+        if heard.is_err() {
+            self.read_output(GULP_BYTES);
+        }
+        heard
+    }
+
+    /// A program may be over while its interruption is on the way; the next must not get it.
+    fn settle_interruption(&mut self) -> Result<(), SessionLoss> {
+        if self.is_interrupting { self.hear() } else { Ok(()) }
+    }
+
+    /// Why the sandbox is over.
     fn last_words(&mut self) -> SessionLoss {
-        let loss = self.inside.why_gone();
-        self.read_output(GULP_BYTES);
-        loss
+        loop {
+            if let Err(loss) = self.hear() {
+                return loss;
+            }
+        }
     }
 }
 

@@ -304,15 +304,16 @@ impl Inside {
         }
     }
 
-    /// Why the sandbox is over, when one of its channels was closed.
-    pub(super) fn why_gone(&self) -> SessionLoss {
-        match self.reply(ENDING) {
+    /// Hears that an interruption was passed on, or else why the sandbox is over.
+    pub(super) fn hear(&self) -> Result<(), SessionLoss> {
+        Err(match self.reply(ENDING) {
+            Ok((Reply::Done(_), _)) => return Ok(()),
             Ok((Reply::Ended(ended), _)) => self.loss(ended),
             // The group tells whether the kernel ended the warden as well.
             _ if self.group.ran_out() => SessionLoss::OutOfMemory,
             Ok((other, _)) => SessionLoss::Crashed(format!("the warden said {other:?}")),
             Err(error) => SessionLoss::Crashed(error.to_string()),
-        }
+        })
     }
 }
 

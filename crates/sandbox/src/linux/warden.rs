@@ -105,9 +105,7 @@ impl<'a> Warden<'a> {
                 return self.channel.send(&Reply::Files(self.list(most)), None);
             }
             Request::Interrupt => {
-                // It may be gone, which the next look will tell.
-                let _ = rustix::process::kill_process(self.program, Signal::INT);
-                return Ok(());
+                return self.done(rustix::process::kill_process(self.program, Signal::INT));
             }
         };
         match opened {

@@ -55,7 +55,7 @@ pub(super) enum Request {
     Remove(Place),
     /// The regular files under `/mnt/data`, at most so many.
     List(usize),
-    /// Interrupt the program.
+    /// Interrupt the program, and say when that is done: an interruption must not reach the next.
     Interrupt,
 }
 
@@ -86,7 +86,7 @@ pub(super) enum Reply {
     Opened,
     /// It could not be opened: the system's error number.
     Refused(i32),
-    /// It was moved or removed, or not: the system's error number, 0 for none.
+    /// What was asked for is done, or not: the system's error number, 0 for none.
     Done(i32),
     /// Path and length of each.
     Files(Vec<(String, u64)>),
