@@ -75,5 +75,9 @@ pub use docent_ingest as ingest;
 /// Models: manifests, the catalog that finds and fetches them, and what runs them.
 pub use docent_inference as inference;
 
+/// Where programs that models write are run.
+#[cfg(feature = "sandbox")]
+pub use docent_sandbox as sandbox;
+
 /// The directory underneath, and the transactions in it.
 pub use docent_store as store;

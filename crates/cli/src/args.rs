@@ -68,10 +68,15 @@ pub(crate) enum Command {
     Export(Export),
     Import(Import),
     #[command(subcommand)]
+    Sandbox(Sandbox),
+    #[command(subcommand)]
     Eval(Eval),
     /// Reads documents for another docent; see `docent_ingest::ProcessGuard`.
     #[command(name = "__extract", hide = true)]
     Extract,
+    /// Builds a sandbox for another docent; see `docent_sandbox::linux`.
+    #[command(name = "__sandbox", hide = true)]
+    BuildSandbox,
 }
 
 /// Add documents: PDF, office files, CSV, EPUB, HTML, Markdown, text, code
@@ -306,6 +311,34 @@ pub(crate) struct Serve {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+}
+
+/// Set up and try the sandbox that runs the code interpreter's programs
+///
+/// Programs that models write run behind walls: they see no file but their own, no network and no
+/// other process. Python's standard library is enough to begin with; "docent sandbox setup" adds
+/// numpy, pandas, matplotlib and openpyxl. docs/security.md says what the walls stop.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  docent sandbox setup
+  docent sandbox check
+  docent sandbox setup --python python3.13
+
+Environment: DOCENT_SANDBOX is the folder that the packages are kept in.")]
+pub(crate) enum Sandbox {
+    /// Make the environment that programs run in: pinned packages, by your own Python and pip
+    Setup {
+        /// The Python to make it with, 3.11 or later
+        #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+        python: PathBuf,
+    },
+    /// Build a sandbox, run a program in it and try to get out; say what is missing
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Make, list and revoke the API keys that "docent serve" asks for

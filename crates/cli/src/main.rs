@@ -19,6 +19,7 @@ mod ls;
 mod models;
 mod reembed;
 mod rm;
+mod sandbox;
 mod search;
 mod serve;
 
@@ -67,7 +68,9 @@ fn run(cli: &Cli, console: &Console) -> Result<Outcome> {
         Command::Export(args) => export::run(args, &begin(cli, console)?),
         Command::Import(args) => import::run(args, &begin(cli, console)?),
         Command::Eval(command) => eval::run(command, &begin(cli, console)?),
+        Command::Sandbox(command) => sandbox::run(command, &begin(cli, console)?),
         Command::Extract => extract(),
+        Command::BuildSandbox => sandbox::build(),
     }
 }
 

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::args::Global;
 use crate::console::Console;
+use crate::sandbox::SandboxSettings;
 use crate::{interrupt, pull};
 
 /// The configuration's name, wherever it is looked for.
@@ -41,6 +42,7 @@ pub(crate) struct Setup {
     pub(crate) late_interaction: LateInteraction,
     query_rewriting: QueryRewriting,
     models: ModelsConfig,
+    pub(crate) sandbox: SandboxSettings,
 }
 
 /// Which embedder was chosen.
@@ -99,6 +101,7 @@ impl Setup {
             late_interaction: settings.late_interaction,
             query_rewriting: settings.query_rewriting.into(),
             models: with_extractive(models),
+            sandbox: settings.sandbox,
         })
     }
 
@@ -154,6 +157,7 @@ impl Setup {
             console: self.console.clone(),
             catalog: self.catalog.clone(),
             models: self.models.clone(),
+            sandbox: self.sandbox.clone(),
             library: path,
             embedder,
             ..*self
@@ -287,6 +291,8 @@ struct Settings {
     late_interaction: LateInteraction,
     #[serde(default)]
     query_rewriting: Rewriting,
+    #[serde(default)]
+    sandbox: SandboxSettings,
     /// Read by [`ModelsConfig`].
     #[serde(default, rename = "models")]
     _models: Option<toml::Table>,

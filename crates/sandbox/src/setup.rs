@@ -5,6 +5,7 @@
 //! changed afterwards: an interrupted setup leaves what was there before.
 
 use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -23,6 +24,9 @@ pub(crate) const FONTS_FOLDER: &str = "docent-fonts";
 /// What the environments that are being made are called.
 const UNFINISHED: &str = ".unfinished-";
 
+/// Is told what is done, and says whether to go on.
+pub type OnLine<'a> = dyn FnMut(&str) -> ControlFlow<()> + 'a;
+
 /// The interpreter of the environment under `home`, if it was made.
 pub fn interpreter(home: &Path) -> Option<PathBuf> {
     let program = environment(home).join("bin/python");
@@ -34,8 +38,8 @@ pub fn interpreter(home: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`Unavailable`](docent_core::ErrorKind::Unavailable) if Python or pip is missing, too old, or
-/// fails, with its last line.
-pub fn install(home: &Path, python: &Path, on_line: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+/// fails, with its last line; or if `on_line` breaks it off.
+pub fn install(home: &Path, python: &Path, on_line: &mut OnLine<'_>) -> Result<PathBuf> {
     if let Some(program) = interpreter(home) {
         return Ok(program);
     }
@@ -75,8 +79,8 @@ fn sweep(home: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn make(folder: &Path, python: &Path, on_line: &mut dyn FnMut(&str)) -> Result<()> {
-    on_line("making an environment");
+fn make(folder: &Path, python: &Path, on_line: &mut OnLine<'_>) -> Result<()> {
+    tell(on_line, "making an environment")?;
     run(Command::new(python).args(["-m", "venv"]).arg(folder), on_line).map_err(|error| {
         Error::unavailable(format!("{error}; on Debian, venv is in the package python3-venv"))
     })?;
@@ -88,7 +92,7 @@ fn make(folder: &Path, python: &Path, on_line: &mut dyn FnMut(&str)) -> Result<(
     pip.args(["--no-deps", "--only-binary=:all:", "--requirement"]).arg(requirements);
     run(&mut pip, on_line)
         .map_err(|error| Error::unavailable(format!("{error}; the packages need Python 3.11")))?;
-    on_line("looking for fonts");
+    tell(on_line, "looking for fonts")?;
     let fonts = folder.join(FONTS_FOLDER);
     fs_err::create_dir(&fonts).map_err(unavailable)?;
     let mut find = Command::new(&own);
@@ -98,8 +102,15 @@ fn make(folder: &Path, python: &Path, on_line: &mut dyn FnMut(&str)) -> Result<(
     let_everybody_read(folder).map_err(unavailable)
 }
 
+fn tell(on_line: &mut OnLine<'_>, line: &str) -> Result<()> {
+    match on_line(line) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::unavailable("the setup was stopped")),
+    }
+}
+
 /// Runs a command to its end and tells its lines.
-fn run(command: &mut Command, on_line: &mut dyn FnMut(&str)) -> Result<()> {
+fn run(command: &mut Command, on_line: &mut OnLine<'_>) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let failed = |why: &str| Error::unavailable(format!("{name} failed: {why}"));
     let (lines, writer) = std::io::pipe().map_err(|error| failed(&error.to_string()))?;
@@ -111,7 +122,12 @@ fn run(command: &mut Command, on_line: &mut dyn FnMut(&str)) -> Result<()> {
     let mut child = child.map_err(|error| failed(&error.to_string()))?;
     let mut last = String::new();
     for line in BufReader::new(lines).lines().map_while(std::io::Result::ok) {
-        on_line(&line);
+        if let Err(stopped) = tell(on_line, &line) {
+            // It may be gone already: Ctrl-C reaches both.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(stopped);
+        }
         if !line.trim().is_empty() {
             last = line;
         }

@@ -9,7 +9,7 @@ fn every_command_explains_itself_with_examples() {
     let home = Home::new();
     let commands = [
         "add", "search", "ask", "ls", "rm", "doctor", "reembed", "models", "serve", "keys",
-        "export", "import", "eval",
+        "export", "import", "sandbox", "eval",
     ];
     assert_snapshot!("help", home.done(&["--help"]).stdout);
     for command in commands {
