@@ -1,0 +1,128 @@
+//! The processes of an attempt, as the host sees them: which there are, what memory they have, and
+//! which are left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// Watches all that descends from this process. One that leaves its parent is remembered by its
+/// number and its start, so that it is known wherever it went.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Those that were there before.
+    before: BTreeSet<Process>,
+    seen: BTreeSet<Process>,
+    over_since: Option<Instant>,
+    longest_over: Duration,
+}
+
+/// A process: its number and when it began, since numbers are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Process {
+    number: u32,
+    start: u64,
+}
+
+impl Watch {
+    /// Forgets what it saw; what is there now is no attempt's.
+    pub(super) fn begin(&mut self) {
+        *self = Self { before: descendants(&table()), ..Self::default() };
+    }
+
+    /// Looks who is there, and whether together they have more memory than `most`.
+    pub(super) fn look(&mut self, most: u64) {
+        self.seen.extend(descendants(&table()).difference(&self.before));
+        if self.seen.iter().map(|process| memory(process.number)).sum::<u64>() <= most {
+            self.over_since = None;
+            return;
+        }
+        let since = *self.over_since.get_or_insert_with(Instant::now);
+        self.longest_over = self.longest_over.max(since.elapsed());
+    }
+
+    /// How long they had more memory than they may.
+    pub(super) fn longest_over(&self) -> Duration {
+        self.longest_over
+    }
+
+    /// Those that are left, a moment after they should be gone.
+    pub(super) fn left(&self, moment: Duration) -> Vec<String> {
+        let end = Instant::now() + moment;
+        loop {
+            let living = table();
+            let left = self.seen.iter().filter(|process| living.contains_key(process));
+            let left: Vec<String> = left.map(|process| name(process.number)).collect();
+            if left.is_empty() || Instant::now() > end {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// All processes and the numbers of their parents.
+fn table() -> BTreeMap<Process, u32> {
+    let entries = fs_err::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter_map(row).collect()
+}
+
+fn row(number: u32) -> Option<(Process, u32)> {
+    let stat = fs_err::read_to_string(format!("/proc/{number}/stat")).ok()?;
+    // The name before it may have parentheses and spaces.
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let start = fields.get(19)?.parse().ok()?;
+    Some((Process { number, start }, fields.get(1)?.parse().ok()?))
+}
+
+fn descendants(table: &BTreeMap<Process, u32>) -> BTreeSet<Process> {
+    let mut found = BTreeSet::new();
+    let mut parents = BTreeSet::from([std::process::id()]);
+    loop {
+        let more = table.iter().filter(|(process, parent)| {
+            parents.contains(parent) && !parents.contains(&process.number)
+        });
+        let more: Vec<Process> = more.map(|(process, _)| *process).collect();
+        if more.is_empty() {
+            return found;
+        }
+        parents.extend(more.iter().map(|process| process.number));
+        found.extend(more);
+    }
+}
+
+/// The memory of a process; what it shares with others is divided among them.
+fn memory(number: u32) -> u64 {
+    let rollup = fs_err::read_to_string(format!("/proc/{number}/smaps_rollup")).unwrap_or_default();
+    let own = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"));
+    own.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+fn name(number: u32) -> String {
+    let words = fs_err::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+    let words = String::from_utf8_lossy(&words).replace('\0', " ");
+    format!("process {number} {}", words.chars().take(60).collect::<String>())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_left_its_parent_is_known() {
+        let mut watch = Watch::default();
+        watch.begin();
+        // The shell ends at once, and whoever adopts its child is no child of ours.
+        let mut shell = Command::new("sh").args(["-c", "sleep 30 & sleep 0.5"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        watch.look(u64::MAX);
+        shell.wait().unwrap();
+        let left = watch.left(Duration::from_millis(100)).join(" ");
+        assert!(left.contains("sleep 30"), "{left}");
+        let number: u32 = left.split(' ').nth(1).unwrap().parse().unwrap();
+        let pid = rustix::process::Pid::from_raw(number as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        assert_eq!(watch.left(Duration::from_secs(5)), Vec::<String>::new());
+    }
+}
