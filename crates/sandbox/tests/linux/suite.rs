@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use docent_sandbox::linux::{LinuxOptions, LinuxSandbox, serve_init};
+use docent_sandbox::escape::{self, Fuzz, Host, Outcome};
 use docent_sandbox::{conformance, setup};
 
 use crate::left;
@@ -19,6 +20,8 @@ const NOBODY: u32 = 65534;
 
 const TESTS: &[(&str, fn())] = &[
     ("it_keeps_every_promise_of_the_socket", it_keeps_every_promise_of_the_socket),
+    ("it_holds_against_every_attempt", it_holds_against_every_attempt),
+    ("it_holds_against_random_programs", it_holds_against_random_programs),
     ("nothing_is_left_of_many_sessions", left::nothing_is_left_of_many_sessions),
     ("nothing_outlives_a_killed_host", left::nothing_outlives_a_killed_host),
 ];
@@ -94,4 +97,30 @@ fn it_keeps_every_promise_of_the_socket() {
     for skipped in conformance::all(&sandbox()) {
         eprintln!("not checked: {} ({})", skipped.claim, skipped.reason);
     }
+}
+
+fn it_holds_against_every_attempt() {
+    let filter = std::env::var("DOCENT_TEST_ATTEMPTS").unwrap_or_default();
+    let mut host = Host::new().expect("a host can be set up");
+    let sandbox = sandbox();
+    let chosen = escape::attempts().into_iter().filter(|attempt| attempt.name.contains(&*filter));
+    let mut findings = vec![];
+    for attempt in chosen {
+        let begun = Instant::now();
+        let finding = escape::one(&sandbox, &mut host, &attempt);
+        eprintln!("{:5.1} s {finding}", begun.elapsed().as_secs_f64());
+        findings.push(finding);
+    }
+    escape::assert_held(&findings);
+    let absent: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.outcome == Outcome::Absent)
+        .map(|finding| &*finding.attempt)
+        .collect();
+    eprintln!("absent: {absent:?}");
+}
+
+fn it_holds_against_random_programs() {
+    let mut host = Host::new().expect("a host can be set up");
+    escape::assert_held(&escape::fuzz(&sandbox(), &mut host, Fuzz::default()));
 }
