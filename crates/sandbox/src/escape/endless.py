@@ -8,6 +8,11 @@ def loop():
         pass
 
 
+def printing():
+    while True:
+        os.write(1, b"x" * 65536)
+
+
 def sleep():
     time.sleep(10_000)
 

@@ -3,6 +3,30 @@
 import stat
 import zlib
 
+SYSTEM_FILES = """
+/etc/passwd /etc/shadow /etc/hostname /etc/machine-id /etc/sudoers /root/.bashrc /root/.ssh/id_rsa
+/proc/kcore /proc/kmsg /proc/kallsyms /proc/config.gz /var/log/syslog
+""".split()
+
+SYSTEM_FOLDERS = ["/root", "/home", "/var/log", "/run", "/sys", HOST["folder"]]
+
+DEVICES = """
+/dev/kvm /dev/mem /dev/kmem /dev/port /dev/kmsg /dev/fuse /dev/net/tun /dev/vsock /dev/vhost-vsock
+/dev/vhost-net /dev/loop-control /dev/loop0 /dev/vda /dev/sda /dev/nvme0n1 /dev/console /dev/tty
+/dev/tty0 /dev/ptmx /dev/userfaultfd /dev/hpet /dev/rtc0 /dev/fb0 /dev/dri/card0 /dev/snd/timer
+/dev/input/event0 /dev/cpu/0/msr /dev/watchdog /dev/uinput /dev/mapper/control /dev/btrfs-control
+/dev/autofs /dev/cuse /dev/vfio/vfio
+""".split()
+
+READ_ONLY = """
+/ /usr /usr/bin /usr/lib /usr/local /etc /bin /lib /root /home /var /var/tmp /run /dev /proc /sys
+/mnt /opt
+""".split() + [HOST["folder"]]
+
+SETTINGS = """
+/etc/passwd /etc/hosts /etc/ld.so.cache /etc/ld.so.preload /bin/sh /usr/bin/env
+""".split() + [HOST["canary"]]
+
 
 def reads(*paths):
     """Files whose content is known to the host. Another file of that name is no escape."""
@@ -38,10 +62,13 @@ def opens(*paths):
 
 
 def lists(*folders):
-    """Folders whose names are known to the host."""
+    """Folders whose names are known to the host. The way to the interpreter itself is no secret."""
+    ways = [sys.prefix, sys.base_prefix, os.path.realpath(sys.executable or "/")]
 
     def names(folder):
-        return [name for name in os.listdir(folder) if name in HOST["folders"].get(folder, [])][:5]
+        theirs = set(HOST["folders"].get(folder, []))
+        theirs -= {way[len(folder) :].split("/")[1] for way in ways if way.startswith(folder + "/")}
+        return sorted(theirs & set(os.listdir(folder)))[:5]
 
     for folder in folders:
         tell(folder, lambda: names(folder) or None)

@@ -58,8 +58,8 @@ fn random(seed: u64, number: u64) -> Attempt {
     }
     let layers = &[Layer::Protocol, Layer::Watchdog, Layer::Rlimits, Layer::Memory];
     let name = format!("fuzz/{seed}-{number}");
-    let attempt = attempt(name, "do what programs should not", program, layers, Ends::Somehow);
-    Attempt { time: Duration::from_secs(2), ..attempt }
+    let attempt = attempt(name, "do what programs should not", program, layers);
+    Attempt { time: Duration::from_secs(2), ends: Ends::Somehow, ..attempt }
 }
 
 fn indented(piece: &str) -> String {

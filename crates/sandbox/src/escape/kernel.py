@@ -2,7 +2,8 @@
 
 import platform
 
-REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOSYS)
+# That there is no such process is what a namespace says.
+REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ESRCH)
 MAKES_A_CHILD = ("clone", "clone3")
 
 

@@ -1,8 +1,8 @@
 //! Calls to the kernel that no program needs, by number.
 
-use super::Layer::{self, Capabilities, Kernel, Seccomp};
+use super::Attempt;
+use super::Layer::{self, Capabilities, Kernel, PidNamespace, Rlimits, Seccomp};
 use super::attempts::attempt;
-use super::{Attempt, Ends};
 
 /// A call: its name, its numbers on x86-64 and aarch64, its arguments in Python, and what refuses
 /// it. The arguments are such that the call does no harm if it is heard: it gives an error of its
@@ -25,7 +25,7 @@ pub(super) fn attempts() -> impl Iterator<Item = Attempt> {
         let bare = name.split('-').next().unwrap_or(name);
         let call = format!("call({bare:?}, {x86_64}, {aarch64}, lambda: [{arguments}])");
         let program = format!("{}\n\n{call}\n", include_str!("kernel.py"));
-        attempt(format!("kernel/{name}"), &format!("call {bare}"), program, layers, Ends::Well)
+        attempt(format!("kernel/{name}"), &format!("call {bare}"), program, layers)
     })
 }
 
@@ -33,18 +33,18 @@ const fn both(name: &'static str, number: u32, arguments: &'static str) -> Call 
     Call(name, Some(number), Some(number), arguments, FILTER)
 }
 
+#[rustfmt::skip]
 const CALLS: &[Call] = &[
     // Other processes.
-    Call("ptrace-attach", Some(101), Some(117), r#"16, HOST["pid"], 0, 0"#, FILTER),
+    Call("ptrace-attach", Some(101), Some(117), r#"16, HOST["pid"], 0, 0"#, &[Seccomp, PidNamespace]),
     Call("ptrace-traceme", Some(101), Some(117), "0, 0, 0, 0", FILTER),
     Call("process_vm_readv", Some(310), Some(270), r#"os.getppid(), 0, 0, 0, 0, 0"#, FILTER),
     Call("process_vm_writev", Some(311), Some(271), r#"os.getppid(), 0, 0, 0, 0, 0"#, FILTER),
     both("process_madvise", 440, "-1, 0, 0, 0, 0"),
     both("process_mrelease", 448, "-1, 0"),
     Call("kcmp", Some(312), Some(272), "os.getpid(), os.getpid(), 0, 0, 0", FILTER),
-    both("pidfd_open", 434, "1, 0"),
+    Call("pidfd_open", Some(434), Some(434), r#"HOST["pid"], 0"#, &[Seccomp, PidNamespace]),
     both("pidfd_getfd", 438, "-1, 0, 0"),
-    both("pidfd_send_signal", 424, "-1, 0, 0, 0"),
     Call("move_pages", Some(279), Some(239), "0, 0, 0, 0, 0, 0", FILTER),
     Call("migrate_pages", Some(256), Some(238), "os.getppid(), 64, numbers(1), numbers(1)", FILTER),
     // Mounts and other trees of files.
@@ -61,22 +61,10 @@ const CALLS: &[Call] = &[
     both("fsconfig", 431, "-1, 0, 0, 0, 0"),
     Call("fsmount", Some(432), Some(432), "-1, 0, 0", POWER),
     Call("fspick", Some(433), Some(433), r#"-100, b"/tmp", 0"#, POWER),
-    Call(
-        "mount_setattr",
-        Some(442),
-        Some(442),
-        r#"-100, b"/tmp", 0, numbers(1, 0, 0, 0), 32"#,
-        POWER,
-    ),
+    Call("mount_setattr", Some(442), Some(442), r#"-100, b"/tmp", 0, numbers(1, 0, 0, 0), 32"#, POWER),
     both("statmount", 457, "numbers(24, 0, 0), zeros(512), 512, 0"),
     both("listmount", 458, "numbers(24, 0, 0), zeros(512), 8, 0"),
-    Call(
-        "name_to_handle_at",
-        Some(303),
-        Some(264),
-        r#"-100, b"/tmp", zeros(256), zeros(8), 0"#,
-        FILTER,
-    ),
+    Call("name_to_handle_at", Some(303), Some(264), r#"-100, b"/tmp", zeros(256), zeros(8), 0"#, FILTER),
     Call("open_by_handle_at", Some(304), Some(265), "-100, numbers(1 << 32 | 8, 2), 0", POWER),
     Call("quotactl", Some(179), Some(60), r#"0x80000100, b"/dev/vda", 0, 0"#, FILTER),
     both("quotactl_fd", 443, "-1, 0, 0, 0"),
@@ -98,13 +86,7 @@ const CALLS: &[Call] = &[
     both("landlock_restrict_self", 446, "-1, 0"),
     // Code in the kernel.
     Call("bpf", Some(321), Some(280), "0, zeros(120), 120", RARE),
-    Call(
-        "perf_event_open",
-        Some(298),
-        Some(241),
-        "numbers(128 << 32 | 1, *[0] * 15), 0, -1, -1, 0",
-        RARE,
-    ),
+    Call("perf_event_open", Some(298), Some(241), "numbers(128 << 32 | 1, *[0] * 15), 0, -1, -1, 0", RARE),
     both("io_uring_setup", 425, "8, zeros(120)"),
     both("io_uring_enter", 426, "-1, 0, 0, 0, 0, 0"),
     both("io_uring_register", 427, "-1, 0, 0, 0"),
@@ -129,20 +111,14 @@ const CALLS: &[Call] = &[
     Call("personality", Some(135), Some(92), "0x0400000", FILTER),
     Call("mbind", Some(237), Some(235), "0, 0, 0, 0, 0, 0", FILTER),
     Call("set_mempolicy", Some(238), Some(237), "0, 0, 0", FILTER),
-    Call("mlockall", Some(151), Some(230), "3", &[Seccomp, Layer::Rlimits]),
+    Call("mlockall", Some(151), Some(230), "3", &[Seccomp, Rlimits]),
     Call("x32", Some(0x4000_0027), None, "", RARE),
     // Clocks, names and power.
     Call("settimeofday", Some(164), Some(170), "0, zeros(8)", POWER),
     Call("clock_settime", Some(227), Some(112), "0, numbers(0, 0)", RARE),
     Call("clock_adjtime", Some(305), Some(266), "0, zeros(208)", FILTER),
     Call("adjtimex", Some(159), Some(171), "zeros(208)", FILTER),
-    Call(
-        "sethostname",
-        Some(170),
-        Some(161),
-        r#"HOST["hostname"].encode(), len(HOST["hostname"])"#,
-        POWER,
-    ),
+    Call("sethostname", Some(170), Some(161), r#"HOST["hostname"].encode(), len(HOST["hostname"])"#, POWER),
     Call("setdomainname", Some(171), Some(162), r#"b"(none)", 6"#, POWER),
     Call("reboot", Some(169), Some(142), "0xfee1dead, 672274793, 0, 0", POWER),
     Call("vhangup", Some(153), Some(58), "", POWER),

@@ -69,6 +69,25 @@ def mappings(shared):
     tell("shared" if shared else "private", deed)
 
 
+def hidden(path=None):
+    """A shared mapping keeps what was written to it when its pages are given back: nobody's size
+    shows them. The zero device makes the same of a mapping.
+    """
+
+    def deed():
+        size = 3 * HOST["memory"]
+        number = os.open(path, os.O_RDWR) if path else -1
+        kept = mmap.mmap(number, size, flags=mmap.MAP_SHARED)
+        for start in range(0, size, 8 * MB):
+            for at in range(start, start + 8 * MB, 4096):
+                kept[at] = 1
+            kept.madvise(mmap.MADV_DONTNEED, start, 8 * MB)
+        still = all(kept[at] for at in range(0, size, 64 * MB))
+        return held(f"{size // MB} MB") if still else None
+
+    tell(path or "a shared mapping", deed)
+
+
 def sparse_mapping():
     """A page of every two megabytes takes as much again in tables of pages."""
 
@@ -98,15 +117,13 @@ def anonymous_files():
     tell("memfd", deed)
 
 
-def pipes():
+def fill_pipes(most, total=0):
     """The kernel's buffers between two ends, as large as they get."""
+    import fcntl
+
     kept = []
-
-    def deed():
-        import fcntl
-
-        total = 0
-        while total < 3 * HOST["memory"]:
+    try:
+        while total < most:
             reader, writer = os.pipe()
             kept.extend((reader, writer))
             os.set_blocking(writer, False)
@@ -119,35 +136,68 @@ def pipes():
                     total += os.write(writer, b"\xa5" * 65536)
             except BlockingIOError:
                 pass
-        return held(f"{total // MB} MB")
-
-    tell("pipes", deed)
-    for number in kept:
-        os.close(number)
+    except OSError:
+        pass  # There are no more descriptors.
+    return total, kept
 
 
-def socket_buffers():
+def fill_sockets(most, total=0):
+    """The same of pairs of sockets, in both directions."""
     import socket
 
     kept = []
-
-    def deed():
-        total = 0
-        while total < 3 * HOST["memory"]:
+    try:
+        while total < most:
             ends = socket.socketpair()
             kept.extend(ends)
-            ends[0].setblocking(False)
-            ends[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 * MB)
-            try:
-                while True:
-                    total += ends[0].send(b"\xa5" * 65536)
-            except BlockingIOError:
-                pass
-        return held(f"{total // MB} MB")
+            for end in ends:
+                end.setblocking(False)
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 * MB)
+                try:
+                    while True:
+                        total += end.send(b"\xa5" * 65536)
+                except BlockingIOError:
+                    pass
+    except OSError:
+        pass
+    return total, kept
 
-    tell("pairs of sockets", deed)
-    for end in kept:
-        end.close()
+
+def in_the_kernel(fill):
+    """Buffers that are in no process's size, filled by as many children as there may be. Each
+    writes into a pipe how many megabytes it got.
+    """
+    most = 3 * HOST["memory"]
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    made = []
+
+    def child():
+        try:
+            total, kept = fill(most // 8)
+            os.write(writer, b"x" * (total // MB))
+            time.sleep(60)
+        finally:
+            os._exit(0)
+
+    def deed():
+        try:
+            for _ in range(24):
+                made.append(os.fork())
+                if made[-1] == 0:
+                    child()
+        except BlockingIOError:
+            pass
+        time.sleep(6)
+        try:
+            total = len(os.read(reader, 1 << 16))
+        except BlockingIOError:
+            total = 0
+        return held(f"{total} MB") if total * MB > 1.5 * HOST["memory"] else None
+
+    tell("buffers", deed)
+    for number in made:
+        os.kill(number, 9)
 
 
 def descriptors_without_end():

@@ -26,7 +26,7 @@ def tell(what, deed):
     except (OSError, MemoryError, RuntimeError) as refusal:
         say("refused", what, repr(refusal))
     else:
-        say("refused" if found is None else "through", what, found)
+        say("refused" if found is None else "through", what, "" if found is None else found)
 
 
 def descriptors():

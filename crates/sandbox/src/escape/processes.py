@@ -158,9 +158,11 @@ def signals_the_host():
 
 
 def signals_the_first():
-    """The session's own first process. The real one of a machine heeds neither."""
-    for name in ("SIGSTOP", "SIGKILL"):
-        tell(f"1 {name}", lambda: os.kill(1, getattr(signal, name)) or "sent")
+    """The session's own first process, which may be sent them and must not heed them: the host
+    sees whether the session goes on. Neither does the real one of a machine.
+    """
+    for name in ("SIGSTOP", "SIGKILL", "SIGSEGV"):
+        tell(f"1 {name}", lambda: os.kill(1, getattr(signal, name)))
 
 
 def signals_everybody():

@@ -136,6 +136,67 @@ def steals_requests():
     threading.Thread(target=listen, daemon=True).start()
 
 
+def rewrites(change):
+    """Whatever the driver says of the next programs is changed as it says it: what must be right
+    for the host to believe it, such as a number used once, is.
+    """
+    honest = json.dumps
+
+    def dumps(value, *arguments, **options):
+        if isinstance(value, dict):
+            change(value)
+        return honest(value, *arguments, **options)
+
+    json.dumps = dumps
+
+
+def changes_results():
+    def change(value):
+        value.update(end="no such end", value="forged", logs="forged", images=["forged"])
+
+    rewrites(change)
+
+
+def figures_without_end():
+    """One figure, named as often as fits."""
+    os.makedirs("/tmp/.figures", exist_ok=True)
+    name = "00.png"
+
+    def change(value):
+        for folder in {"/tmp/.figures", *filter(os.path.isdir, value.get("folders", []))}:
+            os.makedirs(folder, exist_ok=True)
+            with open(f"{folder}/{name}", "wb") as file:
+                file.write(b"\x89PNG\r\n\x1a\n" + bytes(3 * MB))
+        for key in ("figures", "images"):
+            value[key] = [name] * 100_000
+
+    rewrites(change)
+
+
+def long_results():
+    def change(value):
+        for key in ("value", "traceback", "end", "logs"):
+            value[key] = "x" * (200 * MB)
+
+    rewrites(change)
+
+
+def sends_descriptors():
+    """Over every line that takes them, as many as it takes."""
+    import array
+    import socket
+
+    for number in others():
+        try:
+            line = socket.socket(fileno=os.dup(number))
+            line.setblocking(False)
+            sent = array.array("i", [0] * 200)
+            for _ in range(100):
+                line.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)])
+        except OSError:
+            pass
+
+
 def blocks_the_line():
     """The line is made non-blocking under the driver's feet."""
     for number in descriptors():

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use docent_sandbox::linux::{LinuxOptions, LinuxSandbox, serve_init};
 use docent_sandbox::escape::{self, Fuzz, Host, Outcome};
+use docent_sandbox::linux::{LinuxOptions, LinuxSandbox, serve_init};
 use docent_sandbox::{conformance, setup};
 
 use crate::left;
