@@ -102,6 +102,8 @@ pub(super) fn enter(plan: &Plan, shown: &[Shown]) -> io::Result<[OwnedFd; 2]> {
     let root = new_folder("1m", 4096, "0755")?;
     attach(&root, SITE.as_ref())?;
     rustix::process::chdir(SITE)?;
+    // First, because what is shown may lie in one of them.
+    let folders = writable_folders(plan)?;
     for it in shown {
         show(it, plan.layers.files)?;
     }
@@ -110,7 +112,6 @@ pub(super) fn enter(plan: &Plan, shown: &[Shown]) -> io::Result<[OwnedFd; 2]> {
         fs_err::write(inside(path), text)?;
     }
     make_links()?;
-    let folders = writable_folders(plan)?;
     mount_proc(plan)?;
     // The old root lies under the new one for a moment, on the same name.
     rustix::process::pivot_root(".", ".")?;
