@@ -2,7 +2,7 @@
 
 use docent_core::{ProgramEnd, Sandbox};
 
-use super::{Check, Checked, Kept, check, gives, open, raises, run, same, that, value};
+use super::{Check, Checked, Kept, Needs, check, gives, open, raises, run, same, that, value};
 
 pub(super) const CHECKS: &[Check] = &[
     check("a sandbox says truly what it is", a_spec_is_true),
@@ -16,6 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("there is nobody to ask", there_is_nobody_to_ask),
     check("endless recursion is an error", endless_recursion_is_an_error),
     check("a value that cannot be shown keeps the session", a_value_that_cannot_be_shown),
+    check("programs may be asynchronous", programs_may_be_asynchronous).needing(Needs::Threads),
     check("long programs and all scripts are run", long_programs_and_all_scripts),
 ];
 
@@ -157,6 +158,20 @@ fn a_value_that_cannot_be_shown(sandbox: &dyn Sandbox) -> Checked {
     value(&mut *session, "class Half:\n    def __repr__(self):\n        return '\\ud800'\nHalf()")?;
     run(&mut *session, "raise ValueError('\\ud800')")?;
     gives(&mut *session, "1", "1")
+}
+
+// The event loop talks to itself through a pair of sockets.
+fn programs_may_be_asynchronous(sandbox: &dyn Sandbox) -> Checked {
+    let mut session = open(sandbox)?;
+    let program = "\
+import asyncio
+async def add(n):
+    await asyncio.sleep(0.01)
+    return n + await asyncio.to_thread(sum, [n, n])
+async def both():
+    return await asyncio.gather(add(1), add(2))
+asyncio.run(both())";
+    gives(&mut *session, program, "[3, 6]")
 }
 
 fn long_programs_and_all_scripts(sandbox: &dyn Sandbox) -> Checked {

@@ -133,17 +133,22 @@ def writes_python():
     folders |= {path for path in sys.path if os.path.isdir(path)} - {"/mnt/data", "/tmp"}
     writes_in(*sorted(folders))
     for path in {os.__file__, sys.executable, os.path.realpath(sys.executable or "/")}:
-        tell("append to " + path, lambda: open(path, "ab").close() or "opened")
+        tell("append to " + path, lambda: os.close(os.open(path, os.O_WRONLY | os.O_APPEND)) or "opened")
         tell("chmod " + path, lambda: os.chmod(path, os.stat(path).st_mode & 0o7777) or "changed")
-        tell("touch " + path, lambda: os.utime(path) or "changed")
-        tell("rename " + path, lambda: os.rename(path, path + ".old") or "renamed")
+        tell("touch " + path, lambda: touch(path))
+
+
+def touch(path):
+    found = os.stat(path)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    return "changed"
 
 
 def changes(*paths):
     for path in paths:
-        tell("append to " + path, lambda: open(path, "ab").close() or "opened")
-        tell("chmod " + path, lambda: os.chmod(path, 0o777) or "changed")
-        tell("chown " + path, lambda: os.chown(path, os.getuid(), os.getgid()) or "changed")
+        tell("append to " + path, lambda: os.close(os.open(path, os.O_WRONLY | os.O_APPEND)) or "opened")
+        tell("chmod " + path, lambda: os.chmod(path, os.stat(path).st_mode & 0o7777) or "changed")
+        tell("touch " + path, lambda: touch(path))
 
 
 def has_no_other_mount_to_write():

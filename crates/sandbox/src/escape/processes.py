@@ -161,8 +161,9 @@ def signals_the_first():
     """The session's own first process, which may be sent them and must not heed them: the host
     sees whether the session goes on. Neither does the real one of a machine.
     """
-    for name in ("SIGSTOP", "SIGKILL", "SIGSEGV"):
-        tell(f"1 {name}", lambda: os.kill(1, getattr(signal, name)))
+    for number in {1, os.getppid()}:
+        for name in ("SIGSTOP", "SIGKILL"):
+            tell(f"{number} {name}", lambda: os.kill(number, getattr(signal, name)))
 
 
 def signals_everybody():

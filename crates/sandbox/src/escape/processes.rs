@@ -44,6 +44,11 @@ impl Watch {
         self.longest_over
     }
 
+    /// Ends those that are left, so that they are not in the way of the next attempt.
+    pub(super) fn end_all(&self) {
+        self.seen.iter().copied().for_each(end);
+    }
+
     /// Those that are left, a moment after they should be gone.
     pub(super) fn left(&self, moment: Duration) -> Vec<String> {
         let end = Instant::now() + moment;
@@ -58,6 +63,19 @@ impl Watch {
         }
     }
 }
+
+/// Ends a process, if it is still the one that was seen.
+#[cfg(target_os = "linux")]
+fn end(process: Process) {
+    let pid = i32::try_from(process.number).ok().and_then(rustix::process::Pid::from_raw);
+    if let (Some(pid), true) = (pid, row(process.number).is_some_and(|(now, _)| now == process)) {
+        // It may have gone by itself meanwhile.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn end(_process: Process) {}
 
 /// All processes and the numbers of their parents.
 fn table() -> BTreeMap<Process, u32> {
@@ -120,9 +138,7 @@ mod tests {
         shell.wait().unwrap();
         let left = watch.left(Duration::from_millis(100)).join(" ");
         assert!(left.contains("sleep 30"), "{left}");
-        let number: u32 = left.split(' ').nth(1).unwrap().parse().unwrap();
-        let pid = rustix::process::Pid::from_raw(number as i32).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        watch.end_all();
         assert_eq!(watch.left(Duration::from_secs(5)), Vec::<String>::new());
     }
 }
