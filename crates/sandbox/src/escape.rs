@@ -22,8 +22,8 @@
 //! # Ok::<(), docent_core::Error>(())
 //! ```
 //!
-//! One host at a time in a process, and nothing else that starts processes: what it did not see
-//! begin it takes for the attempt's.
+//! While there is a host, nothing else may begin processes: what it did not see begin it takes for
+//! the attempt's.
 
 mod attempts;
 mod fuzz;

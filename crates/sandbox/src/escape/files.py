@@ -236,6 +236,12 @@ def reads_processes():
             tell(f"/proc/{number}/mem", lambda: memory(f"/proc/{number}/mem"))
 
 
+def make_group(path):
+    os.mkdir(path)
+    os.rmdir(path)
+    return "made"
+
+
 def writes_proc():
     """Switches of the kernel. What is written is harmless or was there before."""
 
@@ -265,6 +271,6 @@ def writes_proc():
     tell("/proc/self/uid_map", lambda: write("/proc/self/uid_map", "0 0 1"))
     tell("/proc/self/gid_map", lambda: write("/proc/self/gid_map", "0 0 1"))
     for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/memory"):
-        tell(root + " group", lambda: os.mkdir(root + "/docent-escape") or "made")
+        tell(root + " group", lambda: make_group(root + "/docent-escape"))
         tell(root + " release_agent", lambda: write(root + "/release_agent", "/bin/false"))
         tell(root + " procs", lambda: write(root + "/cgroup.procs", str(os.getpid())))

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use docent_core::{Error, Result, SandboxLimits};
 use serde_json::{Value, json};
@@ -46,7 +47,11 @@ pub struct Host {
     ipc_key: u32,
     before: Traces,
     pub(super) watch: Watch,
+    /// Released last: two hosts would take each other's processes for an attempt's.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 #[derive(Debug)]
 struct Victim {
@@ -64,13 +69,15 @@ struct Traces {
 }
 
 impl Host {
-    /// Sets it up: a folder with a file in it, open to everybody, and listeners on loopback.
+    /// Sets it up: a folder with a file in it, open to everybody, and listeners on loopback. It
+    /// waits until there is no other in this process.
     ///
     /// # Errors
     /// If the machine has no place for it.
     pub fn new() -> Result<Self> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let secret = format!("docent-escape-{:016x}", random()?);
-        let folder = std::env::temp_dir().join(&secret[..24]);
+        let folder = place().join(&secret[..24]);
         fs_err::create_dir(&folder)?;
         fs_err::write(folder.join("canary"), &secret)?;
         let open = fs_err::File::open(folder.join("canary"))?;
@@ -88,6 +95,7 @@ impl Host {
             ipc_key: 0,
             before: Traces::default(),
             watch: Watch::default(),
+            _alone: alone,
             folder,
             secret,
         };
@@ -252,6 +260,12 @@ impl Drop for Victim {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where the folder is: not in `/tmp`, of which a sandbox has its own.
+fn place() -> PathBuf {
+    let kept = PathBuf::from("/var/tmp");
+    if kept.is_dir() { kept } else { std::env::temp_dir() }
 }
 
 fn random() -> Result<u64> {

@@ -29,6 +29,14 @@ def numbers(*values):
     return (ctypes.c_uint64 * len(values))(*values)
 
 
+def sleeping_child():
+    number = os.fork()
+    if number == 0:
+        time.sleep(60)
+        os._exit(0)
+    return number
+
+
 def call(name, x86_64, aarch64, arguments):
     """A call got through if the kernel looked at what it was given: another error than a refusal
     says so, too.

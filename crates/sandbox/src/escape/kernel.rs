@@ -1,7 +1,9 @@
 //! Calls to the kernel that no program needs, by number.
 
 use super::Attempt;
-use super::Layer::{self, Capabilities, Kernel, PidNamespace, Rlimits, Seccomp};
+use super::Layer::{
+    self, Capabilities, Kernel, Landlock, PidNamespace, Rlimits, Seccomp, UserNamespace,
+};
 use super::attempts::attempt;
 
 /// A call: its name, its numbers on x86-64 and aarch64, its arguments in Python, and what refuses
@@ -14,6 +16,12 @@ const FILTER: &[Layer] = &[Seccomp];
 
 /// An ordinary user is refused, too, but one with root's powers in a namespace is not.
 const POWER: &[Layer] = &[Seccomp, Capabilities];
+
+/// Whoever is under Landlock changes no mounts, whatever powers it has.
+const MOUNTS: &[Layer] = &[Seccomp, Capabilities, Landlock];
+
+/// Only root of the whole machine is heard, and root of a namespace is not.
+const ROOT: &[Layer] = &[Seccomp, Capabilities, UserNamespace];
 
 /// This kernel has none, or refuses it to everybody like us; another may not.
 const RARE: &[Layer] = &[Seccomp, Kernel];
@@ -36,7 +44,7 @@ const fn both(name: &'static str, number: u32, arguments: &'static str) -> Call 
 #[rustfmt::skip]
 const CALLS: &[Call] = &[
     // Other processes.
-    Call("ptrace-attach", Some(101), Some(117), r#"16, HOST["pid"], 0, 0"#, &[Seccomp, PidNamespace]),
+    Call("ptrace-seize", Some(101), Some(117), "0x4206, sleeping_child(), 0, 0", FILTER),
     Call("ptrace-traceme", Some(101), Some(117), "0, 0, 0, 0", FILTER),
     Call("process_vm_readv", Some(310), Some(270), r#"os.getppid(), 0, 0, 0, 0, 0"#, FILTER),
     Call("process_vm_writev", Some(311), Some(271), r#"os.getppid(), 0, 0, 0, 0, 0"#, FILTER),
@@ -46,17 +54,17 @@ const CALLS: &[Call] = &[
     Call("pidfd_open", Some(434), Some(434), r#"HOST["pid"], 0"#, &[Seccomp, PidNamespace]),
     both("pidfd_getfd", 438, "-1, 0, 0"),
     Call("move_pages", Some(279), Some(239), "0, 0, 0, 0, 0, 0", FILTER),
-    Call("migrate_pages", Some(256), Some(238), "os.getppid(), 64, numbers(1), numbers(1)", FILTER),
+    Call("migrate_pages", Some(256), Some(238), "0, 64, numbers(1), numbers(1)", FILTER),
     // Mounts and other trees of files.
-    Call("mount", Some(165), Some(40), r#"b"none", b"/tmp", b"tmpfs", 0, 0"#, POWER),
-    Call("mount-remount", Some(165), Some(40), r#"b"none", b"/usr", b"none", 4128, 0"#, POWER),
-    Call("mount-proc", Some(165), Some(40), r#"b"proc", b"/tmp", b"proc", 0, 0"#, POWER),
-    Call("umount2", Some(166), Some(39), r#"b"/proc", 2"#, POWER),
-    Call("pivot_root", Some(155), Some(41), r#"b"/tmp", b"/tmp""#, POWER),
+    Call("mount", Some(165), Some(40), r#"b"none", b"/tmp", b"tmpfs", 0, 0"#, MOUNTS),
+    Call("mount-remount", Some(165), Some(40), r#"b"none", b"/usr", b"none", 4128, 0"#, MOUNTS),
+    Call("mount-proc", Some(165), Some(40), r#"b"proc", b"/tmp", b"proc", 0, 0"#, MOUNTS),
+    Call("umount2", Some(166), Some(39), r#"b"/proc", 2"#, MOUNTS),
+    Call("pivot_root", Some(155), Some(41), r#"b"/tmp", b"/tmp""#, MOUNTS),
     Call("chroot", Some(161), Some(51), r#"b"/tmp""#, POWER),
     both("open_tree", 428, r#"-100, b"/tmp", 0"#),
     Call("open_tree-clone", Some(428), Some(428), r#"-100, b"/tmp", 1"#, POWER),
-    Call("move_mount", Some(429), Some(429), r#"-100, b"/tmp", -100, b"/mnt", 0"#, POWER),
+    Call("move_mount", Some(429), Some(429), r#"-100, b"/tmp", -100, b"/mnt", 0"#, MOUNTS),
     Call("fsopen", Some(430), Some(430), r#"b"tmpfs", 0"#, POWER),
     both("fsconfig", 431, "-1, 0, 0, 0, 0"),
     Call("fsmount", Some(432), Some(432), "-1, 0, 0", POWER),
@@ -65,15 +73,15 @@ const CALLS: &[Call] = &[
     both("statmount", 457, "numbers(24, 0, 0), zeros(512), 512, 0"),
     both("listmount", 458, "numbers(24, 0, 0), zeros(512), 8, 0"),
     Call("name_to_handle_at", Some(303), Some(264), r#"-100, b"/tmp", zeros(256), zeros(8), 0"#, FILTER),
-    Call("open_by_handle_at", Some(304), Some(265), "-100, numbers(1 << 32 | 8, 2), 0", POWER),
+    Call("open_by_handle_at", Some(304), Some(265), "-100, numbers(1 << 32 | 8, 2), 0", ROOT),
     Call("quotactl", Some(179), Some(60), r#"0x80000100, b"/dev/vda", 0, 0"#, FILTER),
     both("quotactl_fd", 443, "-1, 0, 0, 0"),
-    Call("acct", Some(163), Some(89), "0", POWER),
-    Call("swapon", Some(167), Some(224), r#"b"/tmp/none", 0"#, POWER),
-    Call("swapoff", Some(168), Some(225), r#"b"/tmp/none""#, POWER),
-    Call("fanotify_init", Some(300), Some(262), "0, 0", FILTER),
-    Call("mknod", Some(133), None, r#"b"/tmp/node", 0o20666, 0x101"#, POWER),
-    Call("mknodat", Some(259), Some(33), r#"-100, b"/tmp/node", 0o20666, 0x101"#, POWER),
+    Call("acct", Some(163), Some(89), "0", ROOT),
+    Call("swapon", Some(167), Some(224), r#"b"/tmp/none", 0"#, ROOT),
+    Call("swapoff", Some(168), Some(225), r#"b"/tmp/none""#, ROOT),
+    Call("fanotify_init", Some(300), Some(262), "0x200, 0", FILTER),
+    Call("mknod", Some(133), None, r#"b"/tmp/node", 0o20666, 0x101"#, ROOT),
+    Call("mknodat", Some(259), Some(33), r#"-100, b"/tmp/node", 0o20666, 0x101"#, ROOT),
     // Namespaces.
     Call("unshare-user", Some(272), Some(97), "0x10000000", FILTER),
     Call("unshare-mount", Some(272), Some(97), "0x20000", POWER),
@@ -106,22 +114,22 @@ const CALLS: &[Call] = &[
     // The processor and its memory.
     both("memfd_secret", 447, "0"),
     Call("modify_ldt", Some(154), None, "0, zeros(16), 16", FILTER),
-    Call("iopl", Some(172), None, "3", POWER),
-    Call("ioperm", Some(173), None, "0, 1, 1", POWER),
+    Call("iopl", Some(172), None, "3", RARE),
+    Call("ioperm", Some(173), None, "0, 1, 1", RARE),
     Call("personality", Some(135), Some(92), "0x0400000", FILTER),
     Call("mbind", Some(237), Some(235), "0, 0, 0, 0, 0, 0", FILTER),
     Call("set_mempolicy", Some(238), Some(237), "0, 0, 0", FILTER),
     Call("mlockall", Some(151), Some(230), "3", &[Seccomp, Rlimits]),
     Call("x32", Some(0x4000_0027), None, "", RARE),
     // Clocks, names and power.
-    Call("settimeofday", Some(164), Some(170), "0, zeros(8)", POWER),
+    Call("settimeofday", Some(164), Some(170), "0, zeros(8)", ROOT),
     Call("clock_settime", Some(227), Some(112), "0, numbers(0, 0)", RARE),
     Call("clock_adjtime", Some(305), Some(266), "0, zeros(208)", FILTER),
     Call("adjtimex", Some(159), Some(171), "zeros(208)", FILTER),
     Call("sethostname", Some(170), Some(161), r#"HOST["hostname"].encode(), len(HOST["hostname"])"#, POWER),
     Call("setdomainname", Some(171), Some(162), r#"b"(none)", 6"#, POWER),
     Call("reboot", Some(169), Some(142), "0xfee1dead, 672274793, 0, 0", POWER),
-    Call("vhangup", Some(153), Some(58), "", POWER),
+    Call("vhangup", Some(153), Some(58), "", ROOT),
     Call("syslog", Some(103), Some(116), "10, 0, 0", RARE),
     Call("syslog-read", Some(103), Some(116), "3, zeros(512), 512", RARE),
     // Users and priorities.
@@ -131,13 +139,13 @@ const CALLS: &[Call] = &[
     Call("setregid", Some(114), Some(143), "0, 0", POWER),
     Call("setresuid", Some(117), Some(147), "0, 0, 0", POWER),
     Call("setresgid", Some(119), Some(149), "0, 0, 0", POWER),
-    Call("setgroups", Some(116), Some(159), "1, zeros(4)", POWER),
+    Call("setgroups", Some(116), Some(159), "1, zeros(4)", ROOT),
     Call("setfsuid", Some(122), Some(151), "0", FILTER),
-    Call("capset", Some(126), Some(91), "numbers(0x20080522), numbers(1, 1, 0)", POWER),
-    Call("sched_setscheduler", Some(144), Some(119), "0, 1, zeros(3) and numbers(1)", POWER),
-    Call("sched_setattr", Some(314), Some(274), "0, numbers(48 | 1 << 32, 0, 1 << 32), 0", POWER),
-    Call("ioprio_set", Some(251), Some(30), "1, 0, 1 << 13", POWER),
-    Call("prctl-mm", Some(157), Some(167), "35, 1, 0, 0, 0", POWER),
+    Call("capset", Some(126), Some(91), "numbers(0x20080522), numbers(0, 0, 0)", FILTER),
+    Call("sched_setscheduler", Some(144), Some(119), "0, 1, zeros(3) and numbers(1)", ROOT),
+    Call("sched_setattr", Some(314), Some(274), "0, numbers(48 | 1 << 32, 0, 1 << 32), 0", ROOT),
+    Call("ioprio_set", Some(251), Some(30), "1, 0, 1 << 13", ROOT),
+    Call("prctl-mm", Some(157), Some(167), "35, 1, 0, 0, 0", ROOT),
     Call("prctl-dumpable", Some(157), Some(167), "4, 1, 0, 0, 0", FILTER),
     Call("prctl-seccomp", Some(157), Some(167), "22, 2, 0, 0, 0", FILTER),
     Call("prctl-ptracer", Some(157), Some(167), "0x59616d61, -1, 0, 0, 0", FILTER),

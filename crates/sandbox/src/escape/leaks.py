@@ -46,6 +46,6 @@ def keyrings():
 
     def keys():
         with open("/proc/keys") as file:
-            return file.read()[:80] or None
+            return f"{len(file.readlines())} keys"
 
     tell("/proc/keys", keys)

@@ -1,11 +1,13 @@
 //! The processes of an attempt, as the host sees them: which there are, what memory they have, and
 //! which are left.
+//!
+//! Whoever loses its parent becomes this process's child, as long as there is a watch, so that
+//! nobody leaves its sight by leaving its parent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Watches all that descends from this process. One that leaves its parent is remembered by its
-/// number and its start, so that it is known wherever it went.
+/// Watches all that descends from this process.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     /// Those that were there before.
@@ -25,7 +27,11 @@ struct Process {
 impl Watch {
     /// Forgets what it saw; what is there now is no attempt's.
     pub(super) fn begin(&mut self) {
-        *self = Self { before: descendants(&table()), ..Self::default() };
+        adopt_orphans(true);
+        self.before = descendants(&table());
+        self.seen.clear();
+        self.over_since = None;
+        self.longest_over = Duration::ZERO;
     }
 
     /// Looks who is there, and whether together they have more memory than `most`.
@@ -53,6 +59,7 @@ impl Watch {
     pub(super) fn left(&self, moment: Duration) -> Vec<String> {
         let end = Instant::now() + moment;
         loop {
+            bury(&self.seen);
             let living = table();
             let left = self.seen.iter().filter(|process| living.contains_key(process));
             let left: Vec<String> = left.map(|process| name(process.number)).collect();
@@ -63,6 +70,40 @@ impl Watch {
         }
     }
 }
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        adopt_orphans(false);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn adopt_orphans(adopt: bool) {
+    let adopter = adopt.then(rustix::process::getpid);
+    // Where it is refused, those that leave their parent are seen only if they are looked at in
+    // time.
+    let _ = rustix::process::set_child_subreaper(adopter);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn adopt_orphans(_adopt: bool) {}
+
+/// Takes note of the end of those that became this process's children. Sessions are over by now,
+/// so nobody else waits for them.
+#[cfg(target_os = "linux")]
+fn bury(seen: &BTreeSet<Process>) {
+    for process in seen {
+        let pid = i32::try_from(process.number).ok().and_then(rustix::process::Pid::from_raw);
+        if row(process.number)
+            .is_some_and(|(now, parent)| now == *process && parent == std::process::id())
+        {
+            let _ = rustix::process::waitpid(pid, rustix::process::WaitOptions::NOHANG);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bury(_seen: &BTreeSet<Process>) {}
 
 /// Ends a process, if it is still the one that was seen.
 #[cfg(target_os = "linux")]
@@ -125,13 +166,15 @@ fn name(number: u32) -> String {
 mod tests {
     use std::process::Command;
 
+    use super::super::Host;
     use super::*;
 
     #[test]
     fn a_process_that_left_its_parent_is_known() {
-        let mut watch = Watch::default();
-        watch.begin();
-        // The shell ends at once, and whoever adopts its child is no child of ours.
+        // It keeps others from beginning processes meanwhile.
+        let mut host = Host::new().unwrap();
+        let watch = &mut host.watch;
+        // The shell ends soon, and its child with nobody to wait for it.
         let mut shell = Command::new("sh").args(["-c", "sleep 30 & sleep 0.5"]).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(200));
         watch.look(u64::MAX);

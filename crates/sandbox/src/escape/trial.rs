@@ -11,13 +11,16 @@ use docent_core::{
 };
 
 use super::{Attempt, Ends, Finding, Host, Outcome, limits};
-use crate::conformance::SLACK;
+use crate::conformance;
+
+/// How much later than promised a call may return.
+const SLACK: Duration = if cfg!(test) { Duration::from_millis(100) } else { conformance::SLACK };
 
 /// How long a file may take to be put or read.
-const FILE_TIME: Duration = Duration::from_secs(5);
+const FILE_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// How long what ran in a session may be there after it.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// What a value, a traceback or all figures together may have.
 const RESULT_BYTES: usize = 64 << 20;
@@ -161,9 +164,12 @@ impl Trial<'_> {
             _ => {}
         }
         // Files are served in time, too, whatever became of the folder.
-        self.call("the list of files", FILE_TIME, |session| {
-            session.files().map(|files| files.len())
-        });
+        let files = self.call("the list of files", FILE_TIME, |session| session.files());
+        if let (Some(Err(error)), false, false) = (files, lost, may_differ) {
+            if error.kind() == ErrorKind::Conflict {
+                self.breach(format!("the session does not go on: {error:?}"));
+            }
+        }
     }
 
     /// Reads what a program left and puts a file in its place.
@@ -219,6 +225,7 @@ impl Trial<'_> {
         let watch = &mut self.host.watch;
         let start = Instant::now();
         let answer = self.guarded.call(most + SLACK, call, || watch.look(memory));
+        watch.look(memory);
         match answer {
             Answer::Given(value) => {
                 let took = start.elapsed();
@@ -347,3 +354,6 @@ impl Guarded {
         is_stuck || !matches!(ended.recv_timeout(LINGER + SLACK), Err(RecvTimeoutError::Timeout))
     }
 }
+
+#[cfg(test)]
+mod tests;

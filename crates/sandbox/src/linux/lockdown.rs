@@ -23,6 +23,8 @@ pub(super) fn lock(plan: &Plan) -> io::Result<()> {
     }
     if layers.capabilities {
         drop_capabilities()?;
+    } else {
+        keep_capabilities()?;
     }
     // Whoever may look into the warden could speak for it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
@@ -87,6 +89,17 @@ fn drop_capabilities() -> io::Result<()> {
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
+/// Has the program keep what this process may do in its namespace, which beginning it would end.
+fn keep_capabilities() -> io::Result<()> {
+    let own = rustix::thread::capabilities(None)?;
+    let sets = CapabilitySets { inheritable: own.permitted, ..own };
+    rustix::thread::set_capabilities(None, sets)?;
+    for capability in own.permitted.iter() {
+        rustix::thread::configure_capability_in_ambient_set(capability, true)?;
+    }
+    Ok(())
 }
 
 /// Landlock, as far as this kernel has it: no writing but in two folders, no TCP, no signals and no

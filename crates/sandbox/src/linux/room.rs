@@ -62,7 +62,7 @@ pub(super) fn take_hold(plan: &Plan) -> io::Result<Vec<Shown>> {
             shown.push(Shown::Tree(path.clone(), hold(path)?));
         }
     }
-    for device in DEVICES {
+    for device in DEVICES.iter().filter(|_| plan.layers.files) {
         shown.push(Shown::Tree(device.into(), hold(Path::new(device))?));
     }
     Ok(shown)
@@ -71,7 +71,7 @@ pub(super) fn take_hold(plan: &Plan) -> io::Result<Vec<Shown>> {
 /// Every folder of the host's root but those that the room has of its own: what is to be seen
 /// without this layer.
 fn whole_host() -> io::Result<Vec<PathBuf>> {
-    let own = ["/proc", "/tmp", "/mnt", "/dev"].map(Path::new);
+    let own = ["/proc", "/tmp", "/mnt", "/opt"].map(Path::new);
     let entries = fs_err::read_dir("/")?.map(|entry| entry.map(|entry| entry.path()));
     let entries: Vec<PathBuf> = entries.collect::<io::Result<_>>()?;
     Ok(entries.into_iter().filter(|path| !own.contains(&path.as_path())).collect())
@@ -108,10 +108,16 @@ pub(super) fn enter(plan: &Plan, shown: &[Shown]) -> io::Result<[OwnedFd; 2]> {
         show(it, plan.layers.files)?;
     }
     for (path, text) in &plan.written {
+        // What the host shows is the host's, and may be writable where this layer is taken away.
+        if shown.iter().any(|it| matches!(it, Shown::Tree(tree, _) if path.starts_with(tree))) {
+            continue;
+        }
         make_parents(path)?;
         fs_err::write(inside(path), text)?;
     }
-    make_links()?;
+    if plan.layers.files {
+        make_links()?;
+    }
     mount_proc(plan)?;
     // The old root lies under the new one for a moment, on the same name.
     rustix::process::pivot_root(".", ".")?;

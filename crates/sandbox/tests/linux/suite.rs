@@ -125,15 +125,19 @@ fn make(sandbox: &LinuxSandbox, host: &mut Host, attempt: &Attempt) -> Finding {
 
 /// What stops an attempt is what is said to stop it: without all of that it gets through.
 ///
-/// Only an ordinary user tries: a program that nothing holds could hurt the machine of a root.
+/// An ordinary user tries; root does only where being nobody is itself a wall, and where a program
+/// that nothing holds puts back what it changes.
 fn each_attempt_gets_out_where_its_walls_are_gone() {
-    if rustix::process::geteuid().is_root() {
-        return;
-    }
+    let is_root = rustix::process::geteuid().is_root();
     let mut host = Host::new().expect("a host can be set up");
     let mut held = vec![];
-    for attempt in attempts() {
+    for attempt in attempts().filter(|attempt| NOT_SHOWN.iter().all(|(it, _)| *it != attempt.name))
+    {
+        let needs_root = attempt.layers.contains(&Layer::Uid) && attempt.name.starts_with("files/");
         let Some(layers) = without(attempt.layers) else { continue };
+        if needs_root != is_root {
+            continue;
+        }
         let options = LinuxOptions { layers, ..options() };
         let sandbox = LinuxSandbox::untried(options).expect("there is an interpreter");
         let finding = make(&sandbox, &mut host, &attempt);
@@ -143,6 +147,9 @@ fn each_attempt_gets_out_where_its_walls_are_gone() {
     }
     assert!(held.is_empty(), "still stopped: {}", held.concat());
 }
+
+/// What gets out only where there is somewhere to go.
+const NOT_SHOWN: &[(&str, &str)] = &[("network/world", "a machine may have no way to the world")];
 
 /// The walls but for these; none if one of these cannot be taken away.
 fn without(gone: &[Layer]) -> Option<Layers> {

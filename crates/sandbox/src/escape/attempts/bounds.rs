@@ -68,7 +68,7 @@ pub(super) const SOMEHOW: &[Chapter] = &[
         Row("hidden-device", "the same of the zero device", "hidden('/dev/zero')", &[MountNamespace, Memory]),
         Row("children", "take it by forty children", "family()", &[Memory]),
         Row("page-tables", "take it by tables of pages", "sparse_mapping()", &[Rlimits, Memory]),
-        Row("memfd", "take it by files without a place", "anonymous_files()", &[Seccomp, Memory]),
+        Row("memfd", "take it by files without a place", "anonymous_files()", &[Seccomp, Memory, Rlimits]),
         Row("pipes", "take it by filling pipes", "in_the_kernel(fill_pipes)", &[Rlimits, Memory]),
         Row("sockets", "take it by filling pairs of sockets", "in_the_kernel(fill_sockets)", &[Seccomp, Rlimits, Memory]),
         Row("value", "have a value of 300 MB", "growing_value()", &[Rlimits, Memory, Protocol]),
