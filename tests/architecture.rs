@@ -25,6 +25,7 @@ const UNSAFE_FILES: &[&str] = &[
     "crates/inference/src/bert/int8.rs",
     "crates/retrieval/src/exact/dot.rs",
     "crates/sandbox/src/linux/sys.rs",
+    "crates/sandbox/src/wasm/compiled/mapped.rs",
 ];
 
 #[test]

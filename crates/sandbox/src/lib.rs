@@ -12,3 +12,6 @@ pub mod escape;
 pub mod linux;
 
 pub mod setup;
+
+#[cfg(feature = "wasm")]
+pub mod wasm;
