@@ -53,7 +53,7 @@ use self::wasi::Wasi;
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("HOME", "/tmp"),
     ("LANG", "C.UTF-8"),
-    ("MPLBACKEND", "agg"),
+    ("MPLBACKEND", "module://docent_figures"),
     ("MPLCONFIGDIR", "/tmp/.matplotlib"),
     ("MATPLOTLIBRC", "/usr/share/docent/matplotlibrc"),
     ("PYTHONTZPATH", ""),
@@ -163,8 +163,9 @@ struct Files {
 /// A folder under the library's name cannot be there beside the file of that name: it lies here,
 /// and the guest is told of it by the path where it looks.
 const PLOTS: &str = "/usr/share/matplotlib";
-/// How matplotlib is set up.
-const SETTINGS: (&str, &str) = ("/usr/share/docent", "matplotlibrc");
+/// What is ours: how matplotlib is set up, and its backend that shows figures to the user.
+const OWN: &str = "/usr/share/docent";
+const FIGURES: &str = include_str!("linux/docent_figures.py");
 
 impl Files {
     fn new(fixed: &Fixed, limits: &SandboxLimits) -> Result<Self, Errno> {
@@ -192,7 +193,8 @@ impl Fixed {
         let one = |folder: &str, name: &str, bytes| (folder.to_owned(), name.to_owned(), bytes);
         let mut files = vec![
             one(LIBRARY_FOLDER, LIBRARY_NAME, library.archive),
-            one(SETTINGS.0, SETTINGS.1, settings.into()),
+            one(OWN, "matplotlibrc", settings.into()),
+            one(OWN, "docent_figures.py", FIGURES.as_bytes().into()),
         ];
         files.extend(font.map(|font| one(fonts::FONT_FOLDER, &font.file_name, font.bytes)));
         for (path, bytes) in library.plot_files {

@@ -1,8 +1,8 @@
 """Runs programs one after the other in one set of variables and reports how each ended.
 
-It is run once, as the session's first turn; `_docent.turn()` then runs each program. `_host.call`
-hands bytes to the host and gives back its answer: `P` asks for the program, `I` hands over a
-figure, `R` the report that ends a turn.
+It is run once, as the session's first turn; `docent_driver.turn()` then runs each program.
+`_host.call` hands bytes to the host and gives back its answer: `P` asks for the program, `I` hands
+over a figure, `R` the report that ends a turn.
 """
 
 
@@ -16,112 +16,125 @@ def start():
     import sys
     import traceback
     import types
-    import warnings
+    from _sitebuiltins import Quitter
 
     from _host import call
 
-    most = 65_536
+    value_chars = 64 << 10
+    traceback_chars = 32 << 10
     here = start.__code__.co_filename
     main = types.ModuleType("__main__")
-    main.__dict__["__builtins__"] = __builtins__
+    main.__builtins__ = __builtins__
     turns = 0
+    running = False
     # Given back before a report, which has to be written even when memory is full.
     cushion = None
 
-    def text(it):
-        it = it if len(it) <= most else it[:most] + "…"
-        return it.encode("utf-8", "backslashreplace").decode("utf-8")
+    def interrupt(_number, _frame):
+        """A signal that comes between programs is for one that is over."""
+        if running:
+            raise KeyboardInterrupt
 
-    def streams():
-        def stream(number, errors):
+    def shorten(text, most):
+        """The beginning and the end of what is too long, in characters that can be written."""
+        text = text.encode("utf-8", "backslashreplace").decode()
+        if len(text) <= most:
+            return text
+        half = most // 2
+        return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+    def explain(error):
+        """The traceback as Python prints it, without the frames of this file."""
+        told = traceback.TracebackException(
+            type(error), error, error.__traceback__, compact=True
+        )
+        waiting, seen = [told], set()
+        while waiting:
+            one = waiting.pop()
+            if one is None or id(one) in seen:
+                continue
+            seen.add(id(one))
+            one.stack[:] = [frame for frame in one.stack if frame.filename != here]
+            waiting += [one.__cause__, one.__context__, *(one.exceptions or ())]
+        return "".join(told.format())
+
+    def parse(code, name):
+        """The program's two parts: what is run, and the expression whose value is shown."""
+        tree = ast.parse(code, name)
+        last = None
+        if tree.body and isinstance(tree.body[-1], ast.Expr):
+            last = ast.Expression(tree.body.pop().value)
+        shown = last and compile(last, name, "eval")
+        return compile(tree, name, "exec"), shown
+
+    def execute(code, name):
+        """The value of the program's last expression, as text."""
+        body, last = parse(code, name)
+        exec(body, main.__dict__)
+        value = eval(last, main.__dict__) if last else None
+        if value is None:
+            return None
+        main._ = value
+        picture = getattr(type(value), "_repr_png_", None)
+        if picture and (image := picture(value)):
+            save_image(image)
+        return shorten(repr(value), value_chars)
+
+    def save_image(png):
+        call(b"I" + png)
+
+    def save_figures():
+        """Shows the figures that are open, and closes them."""
+        backend = sys.modules.get("docent_figures")
+        if backend and "matplotlib.pyplot" in sys.modules:
+            backend.show()
+
+    def run(code, name):
+        """Runs one program; gives what the host is told."""
+        nonlocal running, cushion
+        value = None
+        signal.signal(signal.SIGINT, interrupt)
+        try:
+            running = True
+            try:
+                value = execute(code, name)
+            finally:
+                save_figures()
+                running = False
+        except BaseException as error:
+            running = False
+            cushion = None
+            if isinstance(error, SystemExit) and error.code in (None, 0):
+                return {"end": "completed", "traceback": "", "value": None}
+            try:
+                told = explain(error)
+            except BaseException as worse:
+                told = f"{type(error).__name__}: its traceback cannot be shown: {type(worse)}"
+            end = "interrupted" if isinstance(error, KeyboardInterrupt) else "raised"
+            return {"end": end, "traceback": shorten(told, traceback_chars), "value": None}
+        return {"end": "completed", "traceback": "", "value": value}
+
+    def open_streams():
+        """New ones for each program, which may have closed those of the last."""
+
+        def stream(number):
             raw = io.FileIO(number, "w", closefd=False)
-            return io.TextIOWrapper(raw, "utf-8", errors=errors, write_through=True)
+            # Written through, so that what goes to both comes in order.
+            return io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", write_through=True)
 
         sys.stdin = io.TextIOWrapper(io.BytesIO(), "utf-8")
-        sys.stdout = stream(1, "backslashreplace")
-        sys.stderr = stream(2, "backslashreplace")
+        sys.stdout = stream(1)
+        sys.stderr = stream(2)
 
     def flush():
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except Exception:
+            except BaseException:
                 pass
 
-    def execute(source, name):
-        tree = ast.parse(source, name)
-        last = None
-        if tree.body and isinstance(tree.body[-1], ast.Expr):
-            last = ast.Expression(tree.body.pop().value)
-        exec(compile(tree, name, "exec"), main.__dict__)
-        if last is None:
-            return None
-        value = eval(compile(last, name, "eval"), main.__dict__)
-        return None if value is None else text(repr(value))
-
-    def figures(keep):
-        pyplot = sys.modules.get("matplotlib.pyplot")
-        if pyplot is None:
-            return
-        try:
-            for number in pyplot.get_fignums() if keep else ():
-                image = io.BytesIO()
-                pyplot.figure(number).savefig(image, format="png", bbox_inches="tight")
-                call(b"I" + image.getvalue())
-        finally:
-            pyplot.close("all")
-
-    def without_driver(shown):
-        """Takes our own frames out of a traceback and those of its causes."""
-        for part in (shown, shown.__cause__, shown.__context__, *(shown.exceptions or ())):
-            if part is not None:
-                part.stack[:] = [frame for frame in part.stack if frame.filename != here]
-            if part not in (None, shown):
-                without_driver(part)
-
-    def shown(error):
-        # A failed collection of what led to the error is no reason to fail with it.
-        try:
-            shown = traceback.TracebackException.from_exception(error)
-            without_driver(shown)
-            return text("".join(shown.format()))
-        except Exception:
-            return text("".join(traceback.format_exception_only(error)))
-
-    def program(source, name):
-        try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            try:
-                value = execute(source, name)
-                flush()
-            except KeyboardInterrupt:
-                figures(keep=False)
-                raise
-            except BaseException:
-                flush()
-                figures(keep=True)
-                raise
-            figures(keep=True)
-            return value
-        finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def ended(source, name):
-        """How a program ended: end, traceback, value."""
-        nonlocal cushion
-        try:
-            return "completed", "", program(source, name)
-        except KeyboardInterrupt as error:
-            cushion = None
-            return "interrupted", shown(error), None
-        except SystemExit as error:
-            cushion = None
-            if error.code in (None, 0):
-                return "completed", "", None
-            return "raised", shown(error), None
-        except BaseException as error:
-            cushion = None
-            return "raised", shown(error), None
+    def report(it):
+        call(b"R" + json.dumps(it).encode())
 
     def turn():
         nonlocal turns, cushion
@@ -130,23 +143,31 @@ def start():
             cushion = bytearray(8 << 20)
         except MemoryError:
             pass
-        source = call(b"P").decode("utf-8")
+        code = call(b"P").decode()
         name = f"<program {turns}>"
-        linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+        linecache.cache[name] = (len(code), None, code.splitlines(True), name)
         sys.modules["__main__"] = main
-        streams()
-        end, trace, value = ended(source, name)
+        open_streams()
+        ended = run(code, name)
         flush()
-        report = {"end": end, "traceback": trace, "value": value}
-        call(b"R" + json.dumps(report).encode())
+        report(ended)
 
+    def chmod(path, mode, *, dir_fd=None, follow_symlinks=True):
+        """Files have no modes here. The C library's own says nothing of files that are not there
+        or may not be changed; setting a file's times to what they are does."""
+        found = os.stat(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    os.chmod = sys.modules["posix"].chmod = chmod
     os.chdir("/mnt/data")
-    # matplotlib says so of each `show()`; its figures are shown all the same.
-    warnings.filterwarnings("ignore", message=".*non-interactive.*")
-    driver = types.ModuleType("_docent")
+    sys.path += ["/usr/share/docent", "/mnt/data"]
+    for name in ("exit", "quit"):
+        setattr(__import__("builtins"), name, Quitter(name, "Ctrl-D (i.e. EOF)"))
+    driver = types.ModuleType("docent_driver")
     driver.turn = turn
-    sys.modules["_docent"] = driver
-    call(b"R" + json.dumps({"end": "completed", "traceback": "", "value": sys.version}).encode())
+    driver.save_image = save_image
+    sys.modules["docent_driver"] = driver
+    report({"end": "completed", "traceback": "", "value": sys.version})
 
 
 start()

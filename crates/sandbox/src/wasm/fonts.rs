@@ -51,7 +51,7 @@ pub(super) fn find() -> Option<Font> {
 /// How matplotlib is set up: the second family has what the first has not.
 pub(super) fn matplotlibrc(font: Option<&Font>) -> String {
     let families = font.map_or_else(String::new, |font| format!(", {}", font.name));
-    format!("backend: agg\nfont.family: DejaVu Sans{families}\n")
+    format!("font.family: DejaVu Sans{families}\n")
 }
 
 #[cfg(test)]
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn figures_fall_back_on_what_was_found() {
-        assert_eq!(matplotlibrc(None), "backend: agg\nfont.family: DejaVu Sans\n");
+        assert_eq!(matplotlibrc(None), "font.family: DejaVu Sans\n");
         let (name, bytes, file_name) = ("SimHei", Arc::from([]), "simhei.ttf".to_owned());
         let font = Font { name, bytes, file_name };
         assert!(matplotlibrc(Some(&font)).ends_with("DejaVu Sans, SimHei\n"));

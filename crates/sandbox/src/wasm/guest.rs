@@ -26,7 +26,7 @@ use super::wasi::{self, GuestMemory, Wasi};
 use super::watch::{Step, Watch};
 
 const DRIVER: &str = include_str!("driver.py");
-const TURN: &str = "__import__('_docent').turn()";
+const TURN: &str = "__import__('docent_driver').turn()";
 /// The driver is started by us, so this is for a machine that stands still.
 const START: Duration = Duration::from_secs(120);
 /// The module's own table has some 70,000 entries and does not grow.
