@@ -191,6 +191,17 @@ fn it_keeps_every_promise_of_the_socket() {
     }
 }
 
+#[test]
+fn a_caller_that_panics_does_not_wait_for_the_program() {
+    let Some(mut session) = session(&one_second()) else { return };
+    let start = Instant::now();
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        session.run("while True: print('on')", &mut |_| panic!("as the test wants"))
+    }));
+    assert!(result.is_err() && start.elapsed() < Duration::from_secs(8));
+    assert_eq!(value(&mut *session, "1 + 1"), "2");
+}
+
 /// Attempts whose programs end otherwise than they should to be judged: most because this Python
 /// lacks what they begin with.
 const UNCLEAR: &[(&str, &str)] = &[

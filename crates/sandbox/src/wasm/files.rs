@@ -98,3 +98,64 @@ pub(super) fn list(tree: &Tree, data: Node) -> Vec<SandboxFile> {
     files.truncate(LISTED);
     files
 }
+
+#[cfg(test)]
+mod tests {
+    use docent_core::ErrorKind;
+
+    use super::*;
+    use crate::wasm::tree::Quota;
+
+    fn tree() -> (Tree, Node) {
+        let mut tree = Tree::new();
+        let data = tree.add_folder("mnt/data", Some(Quota { bytes: 10, files: 20 })).unwrap();
+        (tree, data)
+    }
+
+    fn put(tree: &mut Tree, data: Node, path: &str, mut bytes: &[u8]) -> Result<u64> {
+        super::put(tree, data, &path.parse().unwrap(), &mut bytes)
+    }
+
+    fn get(tree: &Tree, data: Node, path: &str) -> Result<Vec<u8>> {
+        read(tree, data, &path.parse().unwrap(), 10)
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_what_was_there() {
+        let (mut tree, data) = tree();
+        put(&mut tree, data, "a", b"12345678").unwrap();
+        let error = put(&mut tree, data, "a", b"12345678901").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(put(&mut tree, data, "b", b"123").unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(get(&tree, data, "a").unwrap(), b"12345678");
+        // Its own room is free for what takes its place.
+        put(&mut tree, data, "a", b"1234567890").unwrap();
+    }
+
+    #[test]
+    fn files_are_in_order_and_none_is_deeper_than_a_path() {
+        let (mut tree, data) = tree();
+        for path in ["b/c", "b-a", "a", "1/2/3/4/5/6/7/8"] {
+            put(&mut tree, data, path, b"").unwrap();
+        }
+        let deep = tree.find(data, "1/2/3/4/5/6/7").unwrap();
+        let place = tree.place(deep, "folder").unwrap();
+        let folder = tree.create_folder(&place, 0).unwrap();
+        let place = tree.place(folder, "too-deep").unwrap();
+        tree.create_file(&place, 0).unwrap();
+        let paths: Vec<String> = list(&tree, data).iter().map(|it| it.path.to_string()).collect();
+        assert_eq!(paths, ["1/2/3/4/5/6/7/8", "a", "b-a", "b/c"]);
+    }
+
+    #[test]
+    fn a_folder_is_no_file() {
+        let (mut tree, data) = tree();
+        put(&mut tree, data, "b/c", b"1").unwrap();
+        for path in ["b", "b/c/d"] {
+            put(&mut tree, data, path, b"2").unwrap_err();
+            assert_eq!(get(&tree, data, path).unwrap_err().kind(), ErrorKind::NotFound);
+        }
+        let longer = read(&tree, data, &"b/c".parse().unwrap(), 0).unwrap_err();
+        assert_eq!(longer.kind(), ErrorKind::Invalid);
+    }
+}

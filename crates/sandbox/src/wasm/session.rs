@@ -63,14 +63,20 @@ impl Session for WasmSession {
         let (time, grace) = (self.limits.time, self.limits.grace);
         let task = Task { program, output, time, grace, interrupt: interrupt.clone() };
         let _ticking = self.ticker.start()?;
-        let (turn, logs) = on_thread(
-            || guest.run(task),
-            || {
-                let mut logs = Logs { text: String::new(), limit, dropped_bytes: 0 };
-                logs.follow(&written, on_output, &interrupt);
-                logs
-            },
-        )?;
+        let run = || guest.run(task);
+        // It owns the channel's end: should `on_output` panic, the guest does not wait for it.
+        let follow = move || {
+            let mut logs = Logs { text: String::new(), limit, dropped_bytes: 0 };
+            logs.follow(&written, on_output, &interrupt);
+            logs
+        };
+        let (turn, logs) = match on_thread(run, follow) {
+            Ok(ran) => ran,
+            Err(error) => {
+                self.guest = None;
+                return Err(error);
+            }
+        };
         if matches!(turn.end, ProgramEnd::Lost(_)) {
             self.guest = None;
         }

