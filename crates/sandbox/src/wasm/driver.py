@@ -25,6 +25,7 @@ def start():
     here = start.__code__.co_filename
     main = types.ModuleType("__main__")
     main.__builtins__ = __builtins__
+    outer = sys.modules["__main__"]
     turns = 0
     running = False
     # Given back before a report, which has to be written even when memory is full.
@@ -150,6 +151,8 @@ def start():
         open_streams()
         ended = run(code, name)
         flush()
+        # A turn begins in the main module, and must not do so among the program's variables.
+        sys.modules["__main__"] = outer
         report(ended)
 
     def chmod(path, mode, *, dir_fd=None, follow_symlinks=True):
