@@ -1,18 +1,19 @@
 //! CPython as a WebAssembly module: the same walls on every system.
 //!
 //! The guest is one module in a runtime that gives it its own memory and nothing else. What it
-//! imports is [ours](wasi): files in memory, clocks, random bytes and two streams. There is no
-//! process, no thread, no socket and no folder of the host to reach, so nothing has to be
-//! forbidden. Against the [Linux](crate::linux) sandbox it is slower (loops about four times) and
-//! has no `pip`, no threads and no subprocesses; it runs wherever wasmtime does.
+//! imports is ours (`wasm/wasi.rs`): files in memory, clocks, random bytes and two streams. There
+//! is no process, no thread, no socket and no folder of the host to reach, so nothing has to be
+//! forbidden. Against Linux's sandbox it is slower (loops about four times) and has no threads,
+//! no subprocesses and no `pip`; it runs wherever wasmtime does.
 //!
-//! The interpreter with its packages is an [artifact] that [`setup`] fetches and that is compiled
-//! once. How one session works is told in [`guest`], what its files are in [`tree`].
+//! The interpreter with its packages is an artifact of others that [`setup`] fetches and that is
+//! compiled once. How one session works is told in `wasm/guest.rs`, what its files are in
+//! `wasm/tree.rs`.
 //!
-//! Limits: [`memory_bytes`](SandboxLimits::memory_bytes) is of the guest's whole memory, of which
-//! the interpreter itself takes some 45 MB and pandas with matplotlib 130 MB; files are beside it.
-//! A program that asks for more gets a `MemoryError`. Memory that was once had is not given back
-//! before the session ends. [`processes`](SandboxLimits::processes) has no meaning.
+//! [`memory_bytes`](SandboxLimits::memory_bytes) limits the guest's whole memory, of which the
+//! interpreter begins with 42 MB and has some 130 MB with pandas and matplotlib; files are beside
+//! it. A program that asks for more gets a `MemoryError`. Memory that was once had is not given
+//! back before the session ends. [`processes`](SandboxLimits::processes) has no meaning.
 
 mod artifact;
 mod compiled;
