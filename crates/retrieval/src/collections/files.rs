@@ -22,6 +22,9 @@ pub struct NewFile<'a> {
     pub purpose: Purpose,
 }
 
+/// Writes what mentions new files, in the transaction that writes the files.
+type Along<'a> = dyn FnMut(&mut dyn Write, &[File]) -> Result<()> + 'a;
+
 /// What is told of a file once its bytes are in.
 #[derive(Clone, Debug, Default)]
 pub struct FileDescription {
@@ -97,6 +100,44 @@ impl Collections {
             self.begin(attached);
             Ok((file, entry))
         })
+    }
+
+    /// Keeps bytes as files, in one transaction with whatever `along` writes about them: either all
+    /// of it is there afterwards, or nothing.
+    ///
+    /// # Errors
+    /// When the bytes cannot be kept, and `along`'s own; then nothing was written.
+    pub fn create_files(
+        &self,
+        new: &[(NewFile<'_>, &[u8])],
+        along: &mut Along<'_>,
+    ) -> Result<Vec<File>> {
+        self.uploading(|| {
+            let mut files = Vec::with_capacity(new.len());
+            let written = self.write_files(new, &mut files, along);
+            if written.is_err() {
+                files.iter().for_each(|file| self.collect_later(file.hash));
+            }
+            written.map(|()| files)
+        })
+    }
+
+    fn write_files(
+        &self,
+        new: &[(NewFile<'_>, &[u8])],
+        files: &mut Vec<File>,
+        along: &mut Along<'_>,
+    ) -> Result<()> {
+        for (NewFile { filename, purpose }, bytes) in new {
+            let blob = self.keep_bytes(&mut &**bytes)?;
+            files.push(self.new_file(filename, *purpose, blob));
+        }
+        let mut write = self.store.write()?;
+        for file in files.iter() {
+            put_file(&mut *write, file)?;
+        }
+        along(&mut *write, files)?;
+        write.commit()
     }
 
     /// Keeps bytes, and the row that mentions them, together: nothing is collected between, but

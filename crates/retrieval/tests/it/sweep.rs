@@ -4,10 +4,10 @@ use std::io::{self, Read};
 use std::sync::{Arc, OnceLock, Weak};
 
 use docent_core::{
-    BlobHash, Embedder, EmbedderSpec, Embedding, FileId, FileStatus, InputRole, Metadata, Purpose,
-    Result, VectorStoreId,
+    BlobHash, Embedder, EmbedderSpec, Embedding, Error, FileId, FileStatus, InputRole, Metadata,
+    Purpose, Result, VectorStoreId,
 };
-use docent_retrieval::Collections;
+use docent_retrieval::{Collections, NewFile};
 
 use crate::support::{Embeds, Library};
 
@@ -104,4 +104,25 @@ fn a_vector_store_deleted_while_its_files_are_read_holds_up_no_other() {
     let entry = collections.vector_store_file(second, file).unwrap();
     assert_eq!((entry.status, entry.embedded), (FileStatus::Completed, 1));
     assert_eq!(collections.pending().unwrap(), 0);
+}
+
+#[test]
+fn files_are_made_with_what_is_written_along_or_not_at_all() {
+    let library = Library::new(Embeds::Nothing);
+    let collections = library.open();
+    let new = |filename| NewFile { filename, purpose: Purpose::AssistantsOutput };
+    let two = [(new("a.png"), &b"one"[..]), (new("out/b.csv"), &b"two"[..])];
+    let refused = collections.create_files(&two, &mut |_, files| {
+        assert_eq!(files.len(), 2);
+        Err(Error::conflict("not now"))
+    });
+    assert_eq!(refused.unwrap_err().message(), "not now");
+    assert!(collections.files().unwrap().is_empty() && kept(&library).is_empty());
+
+    let files = collections.create_files(&two, &mut |_, _| Ok(())).unwrap();
+    assert_eq!(collections.files().unwrap(), files);
+    assert_eq!((kept(&library).len(), files[1].filename.as_str()), (2, "b.csv"));
+    let mut text = String::new();
+    collections.open_file(files[1].id).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "two");
 }
