@@ -7,7 +7,7 @@ use docent_core::{
     Blobs, ChatModels, Clock, Embedder, Embedders, Error, IdSource, RandomIds, Reranker, Result,
     Store, SystemClock, Tool,
 };
-use docent_engine::{Engine, EngineOptions, EngineParts};
+use docent_engine::{Engine, EngineOptions, EngineParts, Programs};
 use docent_inference::{Catalog, ConfiguredModels, FileRole, ModelsConfig};
 use docent_ingest::{Guard, Ingestor, Limits, ThreadGuard};
 use docent_retrieval::{Collections, CollectionsOptions, CollectionsParts, StoreEmbedders};
@@ -32,6 +32,7 @@ pub struct LibraryBuilder {
     models: ModelsConfig,
     own_models: Option<Arc<dyn ChatModels>>,
     tools: Vec<Arc<dyn Tool>>,
+    programs: Programs,
     guard: Arc<dyn Guard>,
     limits: Limits,
     collections: CollectionsOptions,
@@ -67,6 +68,7 @@ impl LibraryBuilder {
             models: ModelsConfig::default(),
             own_models: None,
             tools: Vec::new(),
+            programs: Programs::default(),
             guard: Arc::new(ThreadGuard::default()),
             limits: Limits::default(),
             collections: CollectionsOptions::default(),
@@ -138,18 +140,40 @@ impl LibraryBuilder {
     }
 
     /// Takes the embedder, the reranker and the chat models of a library that is open, so that they
-    /// are loaded once for both.
+    /// are loaded once for both, and who runs programs there, so that both have no more sessions
+    /// than one may.
     pub fn sharing_models(mut self, other: &Library) -> Self {
         let collections = other.collections();
         self.embedder = EmbedderChoice::Shared(collections.embedders());
         self.reranker = collections.reranker().cloned();
         self.own_models = Some(other.engine().models().clone());
+        self.programs = other.engine().programs().clone();
         self
     }
 
     /// A function that assistants may call.
     pub fn tool(mut self, tool: impl Tool + 'static) -> Self {
         self.tools.push(Arc::new(tool));
+        self
+    }
+
+    /// Who runs the programs that assistants with the tool `code_interpreter` write; nobody unless
+    /// set. Their run steps say why nobody does.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use docent::{Library, ProgramOptions, Programs, Result, Sandbox};
+    /// # fn open_sandbox() -> Result<Arc<dyn Sandbox>> { Err(docent::Error::unavailable("no Python")) }
+    /// # let folder = tempfile::tempdir()?;
+    /// let programs = match open_sandbox() {
+    ///     Ok(sandbox) => Programs::new(sandbox, ProgramOptions::default()),
+    ///     Err(error) => Programs::refused(error.to_string()),
+    /// };
+    /// let library = Library::builder(folder.path()).without_embedder().programs(programs).open()?;
+    /// # Ok::<(), docent::Error>(())
+    /// ```
+    pub fn programs(mut self, programs: Programs) -> Self {
+        self.programs = programs;
         self
     }
 
@@ -222,6 +246,7 @@ impl LibraryBuilder {
             collections,
             models,
             tools: self.tools,
+            programs: self.programs,
             clock: self.clock,
             ids,
             options: self.engine,

@@ -6,18 +6,20 @@
 //! marker without support is taken out of the answer. Every marker that stays reads
 //! `【search:rank†source】`, whatever the model wrote.
 
+mod links;
 mod scanner;
 pub(crate) mod support;
 pub(crate) mod words;
 
 use std::collections::BTreeSet;
 
-use docent_core::{Annotation, AnnotationTarget, Citation, FileSearchResult};
+use docent_core::{Annotation, AnnotationTarget, Citation, FileId, FileSearchResult};
 use unicode_segmentation::UnicodeSegmentation;
 
-use scanner::{Marker, Piece, Scanner, SourceNumber};
+use scanner::{Marker, Scanner, SourceNumber};
 
-pub(crate) use scanner::Style;
+pub(crate) use links::Link;
+pub(crate) use scanner::{Links, Piece, Style};
 
 use crate::runs::MessageDelta;
 
@@ -87,13 +89,13 @@ pub(crate) struct Citer {
 }
 
 impl Citer {
-    pub(crate) fn new(style: Style, sources: Sources) -> Self {
+    pub(crate) fn new(style: Style, links: Links, sources: Sources) -> Self {
         // Without passages there is nothing `[1]` could mean.
         let style = if sources.0.is_empty() { Style::Results } else { style };
         Self {
             style,
             sources,
-            scanner: Scanner::new(style),
+            scanner: Scanner::new(style, links),
             said: String::new(),
             chars: 0,
             annotations: 0,
@@ -102,40 +104,56 @@ impl Citer {
         }
     }
 
-    /// Takes more of the model's text; gives what the message grows by, if it does.
-    pub(crate) fn push(&mut self, text: &str) -> Option<MessageDelta> {
+    /// Takes more of the model's text; gives the pieces of it that are certain, to be
+    /// [written](Self::write) one after another.
+    #[must_use]
+    pub(crate) fn push(&mut self, text: &str) -> Vec<Piece> {
         let mut pieces = Vec::new();
         self.scanner.push(text, &mut |piece| pieces.push(piece));
-        self.take(pieces)
+        pieces
     }
 
     /// Gives what was held back; the text is over.
-    ///
-    /// A model that was given numbered passages and marked nothing has its sentences attributed to
-    /// them, with the markers at the end.
-    pub(crate) fn finish(&mut self) -> Option<MessageDelta> {
+    #[must_use]
+    pub(crate) fn rest(&mut self) -> Vec<Piece> {
         let mut pieces = Vec::new();
         self.scanner.finish(&mut |piece| pieces.push(piece));
-        let mut delta = self.take(pieces).unwrap_or_else(|| self.delta());
-        if self.style == Style::Passages && !self.marked {
-            self.attribute(&mut delta);
-        }
-        (!delta.text.is_empty()).then_some(delta)
+        pieces
     }
 
-    fn delta(&self) -> MessageDelta {
+    /// What the message grows by, to begin with.
+    pub(crate) fn delta(&self) -> MessageDelta {
         MessageDelta { annotations_before: self.annotations, ..MessageDelta::default() }
     }
 
-    fn take(&mut self, pieces: Vec<Piece>) -> Option<MessageDelta> {
-        let mut delta = self.delta();
-        for piece in pieces {
-            match piece {
-                Piece::Text(text) => self.say(&text, &mut delta),
-                Piece::Marker(marker) => self.mark(marker, &mut delta),
+    /// Writes a piece. `file` is what a link in it leads to, with how much of the link that takes.
+    pub(crate) fn write(
+        &mut self,
+        piece: Piece,
+        file: Option<(usize, FileId)>,
+        delta: &mut MessageDelta,
+    ) {
+        match (piece, file) {
+            (Piece::Text(text), _) => self.say(&text, delta),
+            (Piece::Marker(marker), _) => self.mark(marker, delta),
+            (Piece::Link(link), None) => self.say(&link.text, delta),
+            (Piece::Link(link), Some((length, file))) => {
+                let (text, after) = link.text.split_at(length);
+                let target = AnnotationTarget::FilePath { file };
+                let space = std::mem::take(&mut self.orphan_space);
+                self.append(&space, delta);
+                self.annotate(text.to_owned(), target, delta);
+                self.say(after, delta);
             }
         }
-        (!delta.text.is_empty()).then_some(delta)
+    }
+
+    /// Ends the message. A model that was given numbered passages and marked nothing has its
+    /// sentences attributed to them, with the markers at the end.
+    pub(crate) fn finish(&mut self, delta: &mut MessageDelta) {
+        if self.style == Style::Passages && !self.marked {
+            self.attribute(delta);
+        }
     }
 
     fn say(&mut self, text: &str, delta: &mut MessageDelta) {
@@ -166,13 +184,16 @@ impl Citer {
             return;
         }
         self.append(&marker.space, delta);
-        found.into_iter().for_each(|(text, citation)| self.annotate(text, citation, delta));
+        found.into_iter().for_each(|(text, citation)| self.cite(text, citation, delta));
     }
 
-    fn annotate(&mut self, text: String, citation: Citation, delta: &mut MessageDelta) {
+    fn cite(&mut self, text: String, citation: Citation, delta: &mut MessageDelta) {
+        self.annotate(text, AnnotationTarget::FileCitation(citation), delta);
+    }
+
+    fn annotate(&mut self, text: String, target: AnnotationTarget, delta: &mut MessageDelta) {
         let start = self.chars;
         self.append(&text, delta);
-        let target = AnnotationTarget::FileCitation(citation);
         delta.annotations.push(Annotation { text, start, end: self.chars, target });
         self.annotations += 1;
     }
@@ -205,7 +226,7 @@ impl Citer {
             }
         }
         for (text, citation) in found {
-            self.annotate(text, citation, delta);
+            self.cite(text, citation, delta);
         }
     }
 }

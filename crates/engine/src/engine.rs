@@ -9,6 +9,7 @@ use docent_core::{ChatModels, Clock, IdSource, Result, Store, Tool, Write};
 use docent_retrieval::Collections;
 
 use crate::passages::Passages;
+use crate::programs::{Owner, Programs};
 use crate::runs::{LiveRuns, queue};
 use crate::workers::Workers;
 
@@ -23,6 +24,9 @@ pub struct EngineParts {
     pub models: Arc<dyn ChatModels>,
     /// The application's functions. An assistant may call those that its tools name.
     pub tools: Vec<Arc<dyn Tool>>,
+    /// Who runs the programs that models write, unless a tool named
+    /// [`CODE_INTERPRETER`](crate::CODE_INTERPRETER) is among the functions.
+    pub programs: Programs,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -123,6 +127,9 @@ pub(crate) struct Inner {
     pub(crate) passages: Arc<dyn Passages>,
     pub(crate) models: Arc<dyn ChatModels>,
     pub(crate) tools: BTreeMap<String, Arc<dyn Tool>>,
+    pub(crate) programs: Programs,
+    /// Which of the programs' sessions are ours.
+    pub(crate) owner: Owner,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) options: EngineOptions,
@@ -152,6 +159,8 @@ impl Engine {
             passages,
             models: parts.models,
             tools: tools.collect(),
+            programs: parts.programs,
+            owner: Owner::default(),
             clock: parts.clock,
             ids: parts.ids,
             options: parts.options,
@@ -176,6 +185,11 @@ impl Engine {
         &self.inner.models
     }
 
+    /// Who runs the programs that models write.
+    pub fn programs(&self) -> &Programs {
+        &self.inner.programs
+    }
+
     /// What tells the time.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.clock
@@ -187,9 +201,10 @@ impl Engine {
     }
 
     /// Stops every worker; runs that go on are parked and taken up when the engine is next opened.
-    /// What is asked of the engine afterwards is stored, but nothing runs.
+    /// What is asked of the engine afterwards is stored, but nothing runs. Sessions of programs are
+    /// closed.
     pub fn shutdown(&self) {
-        self.inner.workers.stop(&self.inner, self.inner.options.shutdown_grace);
+        self.inner.stop();
     }
 }
 
@@ -207,6 +222,20 @@ impl Inner {
         write.commit()?;
         Ok(value)
     }
+
+    /// Stops the workers; the sessions they had are of no use any more.
+    fn stop(&self) {
+        self.workers.stop(self, self.options.shutdown_grace);
+        if let Ok(sessions) = self.programs.sessions() {
+            sessions.close_all(&self.owner);
+        }
+    }
+
+    /// Closes sessions that were not used for long. Says whether any of ours are left.
+    pub(crate) fn expire_sessions(&self) -> bool {
+        let sessions = self.programs.sessions();
+        sessions.is_ok_and(|sessions| sessions.expire(&self.owner, self.clock.now()))
+    }
 }
 
 /// Shuts the engine down when its last clone is dropped.
@@ -217,6 +246,6 @@ struct Shutdown {
 
 impl Drop for Shutdown {
     fn drop(&mut self) {
-        self.inner.workers.stop(&self.inner, self.inner.options.shutdown_grace);
+        self.inner.stop();
     }
 }

@@ -1,8 +1,8 @@
 //! A thread's messages as a model sees them, read from the newest back, no further than needed.
 
 use docent_core::{
-    ChatMessage, Content, Direction, Key, Message, MessageRole, Read, Result, Role, Run, Scan, Seq,
-    Truncation,
+    Annotation, AnnotationTarget, ChatMessage, Content, Direction, Key, Message, MessageRole, Read,
+    Result, Role, Run, Scan, Seq, Truncation,
 };
 
 use crate::tables::{MESSAGES, parent};
@@ -68,7 +68,7 @@ impl Iterator for Backwards<'_> {
 }
 
 /// A message as a model sees it: without the markers of earlier citations, which would name other
-/// passages now, and with images as a note. None if nothing is left.
+/// passages now, and with images as a note. Links to files stay. None if nothing is left.
 pub(crate) fn shown(message: &Message) -> Option<ChatMessage> {
     let parts: Vec<String> = message.content.iter().filter_map(shown_part).collect();
     let text = parts.join("\n");
@@ -90,9 +90,12 @@ fn unseen(image: &str) -> String {
 fn shown_part(part: &Content) -> Option<String> {
     match part {
         Content::Text { text, annotations } => {
+            let is_marker =
+                |mark: &&Annotation| !matches!(mark.target, AnnotationTarget::FilePath { .. });
+            let markers: Vec<&Annotation> = annotations.iter().filter(is_marker).collect();
             let mut shown = String::with_capacity(text.len());
             for (at, c) in (0u64..).zip(text.chars()) {
-                if !annotations.iter().any(|mark| (mark.start..mark.end).contains(&at)) {
+                if !markers.iter().any(|mark| (mark.start..mark.end).contains(&at)) {
                     shown.push(c);
                 }
             }

@@ -10,7 +10,7 @@
 //! # use docent_retrieval::{Collections, CollectionsOptions, CollectionsParts};
 //! # use docent_store::{MemoryBlobs, MemoryStore};
 //! use docent_engine::{Engine, EngineOptions, EngineParts, NewAssistant, NewMessage, NewRun};
-//! use docent_engine::{NewThread, RunEvent};
+//! use docent_engine::{NewThread, Programs, RunEvent};
 //! # #[derive(Debug)] struct Parrot(ChatSpec);
 //! # impl ChatModel for Parrot {
 //! #     fn spec(&self) -> &ChatSpec { &self.0 }
@@ -45,8 +45,10 @@
 //! # let models: Arc<dyn ChatModels> = Arc::new(Cage);
 //!
 //! let options = EngineOptions { workers: 4, ..EngineOptions::default() };
-//! let tools = vec![];
-//! let engine = Engine::open(EngineParts { store, collections, models, tools, clock, ids, options })?;
+//! let (tools, programs) = (vec![], Programs::default());
+//! let engine = Engine::open(EngineParts {
+//!     store, collections, models, tools, programs, clock, ids, options,
+//! })?;
 //!
 //! let assistant = engine.create_assistant(NewAssistant {
 //!     model: "parrot".into(),
@@ -73,6 +75,8 @@
 //! | what its model is shown | [`context`], `runs::prompt` |
 //! | how attached files become searchable | `attachments` |
 //! | what an answer may cite | `citations` |
+//! | who runs a model's programs, and in which session | [`Programs`], `programs::sessions` |
+//! | what a program finds, and what comes of it | `runs::running`, `runs::mounts`, `runs::made` |
 //! | what happens meanwhile | [`RunEvent`], [`RunStream`] |
 //!
 //! # After a crash
@@ -80,7 +84,8 @@
 //! The next [`Engine::open`] takes up every run that had not ended, from its last durable step. A
 //! message that was being written is written anew under its id; if the model then calls tools
 //! instead, it stays as `incomplete`. A search that was stored is not made again; functions whose
-//! outputs were not stored are called again. A run that waits for the client still waits.
+//! outputs were not stored are called again, and so are programs, in a new session. A run that
+//! waits for the client still waits.
 
 mod activity;
 mod engine;
@@ -99,6 +104,7 @@ mod history;
 mod question;
 
 mod passages;
+mod programs;
 mod tables;
 mod workers;
 
@@ -107,6 +113,7 @@ pub use assistants::NewAssistant;
 pub use check::check;
 pub use docent_core::{Order, Page, PageRequest};
 pub use engine::{Engine, EngineOptions, EngineParts, QueryRewriting, Sharing};
+pub use programs::{ProgramOptions, Programs};
 pub use runs::{
     CODE_INTERPRETER, CRASH_POINTS, MessageDelta, NewRun, RunEvent, RunStream, StepDelta,
     SubmittedOutput,

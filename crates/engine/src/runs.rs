@@ -11,10 +11,13 @@ mod code;
 mod ending;
 mod events;
 mod live;
+mod made;
+mod mounts;
 mod prompt;
 pub(crate) mod queue;
 mod replay;
 mod rewriting;
+mod running;
 mod searching;
 mod turn;
 pub(crate) mod work;
@@ -51,6 +54,10 @@ pub const CRASH_POINTS: &[&str] = &[
     "run.after-submit",
     "run.cancelling",
 ];
+
+/// The same for runs that have programs run.
+pub const PROGRAM_CRASH_POINTS: &[&str] =
+    &["program.after-run", "program.after-outputs", "program.after-file"];
 
 /// What the client's function returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,7 +240,7 @@ fn answer_pending(
             *slot = Some(output);
         }
     }
-    step.status = StepStatus::Completed;
+    step.status = calls::answered_status(&step);
     step.ended_at = Some(now);
     tables::put_step(write, &step)?;
     Ok(step)

@@ -102,7 +102,7 @@ impl Engine {
         })
     }
 
-    /// Deletes a thread with its messages and runs.
+    /// Deletes a thread with its messages and runs, and closes its session.
     ///
     /// # Errors
     /// [`Conflict`](docent_core::ErrorKind::Conflict) while a run is active: cancel it first.
@@ -118,7 +118,11 @@ impl Engine {
             delete_runs(write, id)?;
             THREADS.delete(write, &id)?;
             Ok(())
-        })
+        })?;
+        if let Ok(sessions) = self.inner.programs.sessions() {
+            sessions.close(id);
+        }
+        Ok(())
     }
 
     /// Adds a message to a thread.

@@ -154,7 +154,7 @@ impl Workers {
         }
     }
 
-    /// The keeper's life: a tick as long as any run goes on, otherwise sleep.
+    /// The keeper's life: a tick as long as any run goes on or any session is open, otherwise sleep.
     fn keep(&self, inner: &Arc<Inner>) {
         loop {
             let kept = queue::keep(inner);
@@ -166,6 +166,8 @@ impl Workers {
                 tracing::error!(error = format!("{error:#}"), "leases cannot be kept");
                 true
             });
+            // Asked last: a run puts its session back before it ends.
+            let busy = inner.expire_sessions() || busy;
             if !self.await_tick(busy.then_some(inner.options.tick)) {
                 return self.leave();
             }

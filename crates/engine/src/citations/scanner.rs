@@ -1,17 +1,22 @@
-//! Finds citation markers in a stream of text, wherever it is cut.
+//! Finds citation markers, and links to files that programs made, in a stream of text, wherever it
+//! is cut.
 //!
 //! Text passes through as soon as it cannot be the beginning of a marker. White space before a
 //! marker is held back with it, so that a marker can be removed without leaving a gap.
 
 use std::ops::RangeInclusive;
 
+use super::links::{self, Link, Reach};
+
 /// What the scanner makes of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// Text without markers.
+    /// Text without markers and links.
     Text(String),
     /// A marker.
     Marker(Marker),
+    /// A link.
+    Link(Link),
 }
 
 /// A citation marker, as the model wrote it.
@@ -41,20 +46,33 @@ pub(crate) enum Style {
     Passages,
 }
 
-/// Finds markers; see the [module](self).
+/// Whether links to files are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// They are.
+    Found,
+    /// They are text: no programs are run that could make a file.
+    Ignored,
+}
+
+/// Finds markers and links; see the [module](self).
 #[derive(Debug)]
 pub(crate) struct Scanner {
     style: Style,
+    links: Links,
     /// Text that may be the beginning of a marker.
     held: String,
     /// White space that was read but not given yet.
     space: String,
+    /// The character before what is held.
+    before: Option<char>,
     code: Code,
 }
 
 impl Scanner {
-    pub(crate) fn new(style: Style) -> Self {
-        Self { style, held: String::new(), space: String::new(), code: Code::default() }
+    pub(crate) fn new(style: Style, links: Links) -> Self {
+        let (held, space) = (String::new(), String::new());
+        Self { style, links, held, space, before: None, code: Code::default() }
     }
 
     /// Takes the next text and gives what is certain.
@@ -78,11 +96,19 @@ impl Scanner {
             match self.marker_at(rest, c, at_end) {
                 Parse::Incomplete => break,
                 Parse::Marker { sources, len } => {
-                    self.code.next('[');
+                    self.pass('[');
                     give_text(&mut text, give);
                     let space = std::mem::take(&mut self.space);
                     give(Piece::Marker(Marker { space, sources }));
                     rest = &rest[len..];
+                }
+                Parse::Link { len } => {
+                    text.push_str(&std::mem::take(&mut self.space));
+                    give_text(&mut text, give);
+                    let (link, after) = rest.split_at(len);
+                    link.chars().for_each(|c| self.pass(c));
+                    give(Piece::Link(Link { text: link.to_owned() }));
+                    rest = after;
                 }
                 Parse::None => {
                     if c == ' ' || c == '\t' {
@@ -91,7 +117,7 @@ impl Scanner {
                         text.push_str(&std::mem::take(&mut self.space));
                         text.push(c);
                     }
-                    self.code.next(c);
+                    self.pass(c);
                     rest = &rest[c.len_utf8()..];
                 }
             }
@@ -100,8 +126,18 @@ impl Scanner {
         self.held = rest.to_owned();
     }
 
+    fn pass(&mut self, c: char) {
+        self.code.next(c);
+        self.before = Some(c);
+    }
+
     fn marker_at(&self, rest: &str, first: char, at_end: bool) -> Parse {
         match first {
+            's' if self.links == Links::Found => match links::reach(rest, self.before, at_end) {
+                Reach::None => Parse::None,
+                Reach::Incomplete => Parse::Incomplete,
+                Reach::Link(len) => Parse::Link { len },
+            },
             '【' => parse_lenticular(rest, self.style).at_end(at_end),
             '[' if self.style == Style::Passages && !self.code.is_inside() => {
                 parse_square(rest, at_end).at_end(at_end)
@@ -164,6 +200,8 @@ enum Parse {
     Incomplete,
     /// A marker of `len` bytes.
     Marker { sources: Vec<SourceNumber>, len: usize },
+    /// A link of `len` bytes.
+    Link { len: usize },
 }
 
 impl Parse {
@@ -260,7 +298,7 @@ mod tests {
 
     /// The pieces of `parts`, neighbouring texts joined: how the text was cut must not show.
     fn scan<'a>(style: Style, parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
-        let mut scanner = Scanner::new(style);
+        let mut scanner = Scanner::new(style, Links::Found);
         let mut pieces: Vec<Piece> = Vec::new();
         let mut give = |piece: Piece| match (pieces.last_mut(), piece) {
             (Some(Piece::Text(before)), Piece::Text(text)) => before.push_str(&text),
@@ -317,8 +355,26 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_a_piece_of_its_own_however_it_is_cut() {
+        let sample = "Yes: [sales 水](sandbox:/mnt/data/a b.csv) `sandbox:/mnt/data/x`, sand";
+        let link = |path: &str| Piece::Link(Link { text: format!("sandbox:/mnt/data/{path}") });
+        let expected =
+            [text("Yes: [sales 水]("), link("a b.csv"), text(") `"), link("x"), text("`, sand")];
+        for cut in (0..=sample.len()).filter(|&cut| sample.is_char_boundary(cut)) {
+            let (left, right) = sample.split_at(cut);
+            assert_eq!(scan(Style::Results, [left, right]), expected, "cut at {cut}");
+        }
+        let each: Vec<String> = sample.chars().map(String::from).collect();
+        assert_eq!(scan(Style::Passages, each.iter().map(String::as_str)), expected);
+        let mut scanner = Scanner::new(Style::Results, Links::Ignored);
+        let mut given = Vec::new();
+        scanner.push(sample, &mut |piece| given.push(piece));
+        assert_eq!(given, [text(sample)]);
+    }
+
+    #[test]
     fn what_never_becomes_a_marker_is_not_held_for_long() {
-        let mut scanner = Scanner::new(Style::Passages);
+        let mut scanner = Scanner::new(Style::Passages, Links::Found);
         let mut given = 0;
         for _ in 0..10_000 {
             scanner.push("【1:", &mut |piece| given += matches!(piece, Piece::Text(_)) as usize);
@@ -330,12 +386,16 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost_and_cuts_do_not_show(
-            parts in prop::collection::vec("[\\[\\]【】†:0-3, `\\n(a-]{0,6}", 0..8)
+            parts in prop::collection::vec(
+                prop_oneof![
+                    "[\\[\\]【】†:0-3, `\\n(a-]{0,6}", Just("sandbox:/mnt/data/x".to_owned()),
+                    Just(" sandb".to_owned()), Just("(s".to_owned()), Just("andbox:/mnt/data/".to_owned()),
+                ], 0..8)
         ) {
             let whole = parts.concat();
             let cut = scan(Style::Passages, parts.iter().map(String::as_str));
             prop_assert_eq!(&cut, &scan(Style::Passages, [whole.as_str()]));
-            let markers = cut.iter().any(|piece| matches!(piece, Piece::Marker(_)));
+            let markers = cut.iter().any(|piece| !matches!(piece, Piece::Text(_)));
             if !markers && !whole.is_empty() {
                 prop_assert_eq!(cut, vec![text(&whole)]);
             }

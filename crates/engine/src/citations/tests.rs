@@ -6,17 +6,39 @@ use crate::tests::support::{handbook, passage};
 
 /// The message that `parts` make, deltas applied as a client would.
 fn cite(style: Style, results: &[FileSearchResult], parts: &[&str]) -> (String, Vec<Annotation>) {
-    let mut citer = Citer::new(style, Sources::new([(4, results)].into_iter()));
+    let sources = Sources::new([(4, results)].into_iter());
+    let mut citer = Citer::new(style, Links::Found, sources);
     let (mut text, mut annotations) = (String::new(), Vec::new());
-    let mut take = |delta: Option<MessageDelta>| {
-        let Some(delta) = delta else { return };
+    let mut take = |delta: MessageDelta| {
         assert_eq!(delta.annotations_before, annotations.len());
         text.push_str(&delta.text);
         annotations.extend(delta.annotations);
     };
-    parts.iter().for_each(|part| take(citer.push(part)));
-    take(citer.finish());
+    let write = |citer: &mut Citer, pieces: Vec<Piece>| {
+        let mut delta = citer.delta();
+        for piece in pieces {
+            // A link to `x.csv` leads somewhere.
+            let file = match &piece {
+                Piece::Link(link) => link.text.find("x.csv").map(|at| (at + 5, made_file())),
+                _ => None,
+            };
+            citer.write(piece, file, &mut delta);
+        }
+        delta
+    };
+    for part in parts {
+        let pieces = citer.push(part);
+        take(write(&mut citer, pieces));
+    }
+    let rest = citer.rest();
+    let mut last = write(&mut citer, rest);
+    citer.finish(&mut last);
+    take(last);
     (text, annotations)
+}
+
+fn made_file() -> FileId {
+    "file-000000000000000000000007".parse().unwrap()
 }
 
 fn quotes(annotations: &[Annotation]) -> Vec<(&str, &str, u32)> {
@@ -126,6 +148,27 @@ fn a_chinese_answer_is_cited() {
 fn without_passages_square_brackets_are_text() {
     assert_eq!(cite(Style::Passages, &[], &["See [1]."]).0, "See [1].");
     assert_eq!(cite(Style::Results, &[], &["See 【4:0†source】."]).0, "See.");
+}
+
+#[test]
+fn a_link_is_annotated_where_it_leads_somewhere_and_is_text_elsewhere() {
+    let answer = "水: [a](sandbox:/mnt/data/x.csv), sandbox:/mnt/data/x.csv. Not \
+                  [b](sandbox:/mnt/data/y.csv).";
+    for size in [1, 3, 1000] {
+        let chars: Vec<char> = answer.chars().collect();
+        let parts: Vec<String> = chars.chunks(size).map(|part| part.iter().collect()).collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let (text, annotations) = cite(Style::Results, &handbook(), &parts);
+        assert_eq!(text, answer);
+        let spans: Vec<(u64, u64)> = annotations.iter().map(|it| (it.start, it.end)).collect();
+        assert_eq!(spans, [(7, 30), (33, 56)]);
+        for annotation in annotations {
+            assert_eq!(annotation.text, "sandbox:/mnt/data/x.csv");
+            assert_eq!(annotation.target, AnnotationTarget::FilePath { file: made_file() });
+            let span = &chars[annotation.start as usize..annotation.end as usize];
+            assert_eq!(span.iter().collect::<String>(), annotation.text);
+        }
+    }
 }
 
 proptest! {

@@ -1,23 +1,24 @@
 //! Tool calls: `file_search` and registered functions are answered here, the rest by the client.
 //!
 //! One rule for all: the step with its calls is durable before any is made, and its outputs are
-//! written together. After a crash in between the calls are made again.
+//! written together, but for those of programs, which are written at once. After a crash in between
+//! the calls whose outputs were not written are made again.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use docent_core::{
-    AssistantTool, Call, ChatMessage, ChatModel, FileSearchResult, FunctionTool, Result, Role, Run,
-    RunStep, StepCall, StepDetails, StepStatus, ToolCall, ToolContext, ToolSpec, Usage,
+    AssistantTool, Call, CallId, ChatMessage, ChatModel, FileSearchResult, FunctionTool, Result,
+    Role, Run, RunStep, StepCall, StepDetails, StepStatus, ToolCall, ToolContext, ToolSpec, Usage,
 };
 
-use super::code::{self, CODE_INTERPRETER};
-use super::events::{Entry, RunEvent, StepDelta};
+use super::code::{self, CODE_INTERPRETER, Interpreter};
+use super::events::RunEvent;
 use super::machine::{Input, transition};
-use super::searching;
 use super::work::{Halt, Scene, Worker, panicked};
+use super::{mounts, running, searching};
 use crate::context::{self, Budget};
-use crate::engine::Inner;
 use crate::{history, tables};
 
 /// The built-in search's name.
@@ -53,13 +54,61 @@ pub(crate) fn answer(
     calls: &[StepCall],
 ) -> Result<Answered, Halt> {
     let mut step = step.clone();
-    let mut calls = calls.to_vec();
     let mut room = PassageRoom::new(worker, model, scene)?;
-    let mut usage = Usage::default();
-    for (index, call) in calls.iter_mut().enumerate() {
+    for (index, call) in calls.iter().enumerate() {
         worker.check_stopped()?;
-        usage += answer_one(worker, model, scene, (index, &mut call.call), &mut room)?;
+        match &call.call {
+            Call::CodeInterpreter { outputs: None, .. } => {
+                running::answer(worker, scene, &mut step, index)?;
+            }
+            _ => answer_one(worker, model, scene, (&mut step, index), &mut room)?,
+        }
     }
+    docent_core::crash_point("run.after-search");
+    let pending: Vec<ToolCall> = calls_of(&step).iter().filter_map(pending_call).collect();
+    if pending.is_empty() {
+        complete_step(worker, step)?;
+        return Ok(Answered::All);
+    }
+    wait_for_client(worker, step, pending)?;
+    Ok(Answered::ClientsTurn)
+}
+
+fn calls_of(step: &RunStep) -> &[StepCall] {
+    match &step.details {
+        StepDetails::ToolCalls { calls } => calls,
+        _ => &[],
+    }
+}
+
+/// Answers one call, if the engine can. What a search cost is a model's that wrote queries.
+fn answer_one(
+    worker: &Worker,
+    model: &dyn ChatModel,
+    scene: &Scene,
+    (step, index): (&mut RunStep, usize),
+    room: &mut PassageRoom,
+) -> Result<(), Halt> {
+    let StepDetails::ToolCalls { calls } = &mut step.details else { return Ok(()) };
+    let Some(call) = calls.get_mut(index) else { return Ok(()) };
+    match &mut call.call {
+        Call::FileSearch { arguments, results: results @ None, report } => {
+            let mut searched = searching::search(worker, model, scene, arguments)?;
+            let given = room.fit(searched.found, &|text| model.count_tokens(text));
+            searching::mark_given(&mut searched.report, &given);
+            (*results, *report) = (Some(given), Some(searched.report));
+            note_search(step, room, searched.usage);
+        }
+        Call::Function { name, arguments, output: output @ None } => {
+            *output = call_function(worker, name, arguments);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What a search took of the context, and what its queries cost.
+fn note_search(step: &mut RunStep, room: &PassageRoom, mut usage: Usage) {
     if usage.total_tokens() > 0 {
         usage += step.usage.unwrap_or_default();
         step.usage = Some(usage);
@@ -69,46 +118,6 @@ pub(crate) fn answer(
         (context.passages, context.passages_dropped) = (room.kept, room.dropped);
         step.context = Some(context);
     }
-    docent_core::crash_point("run.after-search");
-    let pending: Vec<ToolCall> = calls.iter().filter_map(pending_call).collect();
-    step.details = StepDetails::ToolCalls { calls };
-    if pending.is_empty() {
-        complete_step(worker, step)?;
-        return Ok(Answered::All);
-    }
-    wait_for_client(worker, step, pending)?;
-    Ok(Answered::ClientsTurn)
-}
-
-/// Answers one call, if the engine can. What that cost is a model's that wrote queries.
-fn answer_one(
-    worker: &Worker,
-    model: &dyn ChatModel,
-    scene: &Scene,
-    (index, call): (usize, &mut Call),
-    room: &mut PassageRoom,
-) -> Result<Usage, Halt> {
-    let mut usage = Usage::default();
-    match call {
-        Call::FileSearch { arguments, results: results @ None, report } => {
-            let mut searched = searching::search(worker, model, scene, arguments)?;
-            let given = room.fit(searched.found, &|text| model.count_tokens(text));
-            searching::mark_given(&mut searched.report, &given);
-            usage = searched.usage;
-            (*results, *report) = (Some(given), Some(searched.report));
-        }
-        Call::Function { name, arguments, output: output @ None } => {
-            *output = call_function(worker, name, arguments);
-        }
-        Call::CodeInterpreter { input, outputs: outputs @ None } => {
-            let output = call_tool(worker, CODE_INTERPRETER, &code::arguments(input));
-            let outputs = outputs.insert(code::outputs(output)).clone();
-            let delta = StepDelta::Outputs { index, outputs };
-            worker.live.channel.push(Entry::Step(delta));
-        }
-        _ => {}
-    }
-    Ok(usage)
 }
 
 /// What the engine says to a call of `name`; none if the client must.
@@ -120,7 +129,7 @@ fn call_function(worker: &Worker, name: &str, arguments: &str) -> Option<String>
 }
 
 /// What the registered tool `name` says; none if there is none.
-fn call_tool(worker: &Worker, name: &str, arguments: &str) -> Option<String> {
+pub(crate) fn call_tool(worker: &Worker, name: &str, arguments: &str) -> Option<String> {
     let tool = worker.inner.tools.get(name)?;
     let context = ToolContext { thread: worker.run.thread, run: worker.run.id };
     let span = tracing::info_span!("tool", name);
@@ -148,8 +157,14 @@ fn pending_call(call: &StepCall) -> Option<ToolCall> {
     }
 }
 
+/// What becomes of a step whose calls are all answered. One that says why a call could not be made
+/// has failed, though its run goes on.
+pub(crate) fn answered_status(step: &RunStep) -> StepStatus {
+    if step.last_error.is_some() { StepStatus::Failed } else { StepStatus::Completed }
+}
+
 fn complete_step(worker: &Worker, mut step: RunStep) -> Result<(), Halt> {
-    step.status = StepStatus::Completed;
+    step.status = answered_status(&step);
     step.ended_at = Some(worker.inner.clock.now());
     worker.write(|write, _| tables::put_step(write, &step))?;
     worker.live.channel.push_all(vec![RunEvent::Step(Arc::new(step))]);
@@ -234,17 +249,28 @@ pub(crate) fn budget(run: &Run, model: &dyn ChatModel, scene: &Scene) -> Budget 
 }
 
 /// What a model is told of the run's tools.
-pub(crate) fn specs(inner: &Inner, run: &Run) -> Vec<ToolSpec> {
-    let interpreter = inner.tools.get(CODE_INTERPRETER).map(|tool| tool.spec());
+pub(crate) fn specs(worker: &Worker, scene: &Scene) -> Vec<ToolSpec> {
+    let run = &worker.run;
     let specs = run.tools.iter().filter_map(|tool| match tool {
         AssistantTool::CodeInterpreter => {
-            code::offered_name(run).map(|name| code::spec(name, interpreter))
+            code::offered_name(run).map(|name| code::spec(name, &interpreter(worker, scene)))
         }
         AssistantTool::FileSearch(_) => Some(file_search_spec()),
         AssistantTool::Function(function) => Some(function.spec.clone()),
         _ => None,
     });
     specs.collect()
+}
+
+fn interpreter<'a>(worker: &'a Worker, scene: &Scene) -> Interpreter<'a> {
+    let inner = &worker.inner;
+    if let Some(tool) = inner.tools.get(CODE_INTERPRETER) {
+        return Interpreter::Tool(tool.spec());
+    }
+    let Ok(sessions) = inner.programs.sessions() else { return Interpreter::None };
+    let options = sessions.options();
+    let mounts = mounts::of(worker, &scene.thread, options);
+    Interpreter::Sandbox { spec: sessions.sandbox().spec(), options, mounts }
 }
 
 fn file_search_spec() -> ToolSpec {
@@ -273,16 +299,17 @@ fn file_search_spec() -> ToolSpec {
     }
 }
 
-/// What the run said and called so far, as its model sees it.
+/// What the run said and called so far, as its model sees it. `programs` has what these gave.
 pub(crate) fn turns(
     run: &Run,
     scene: &Scene,
+    programs: &BTreeMap<CallId, String>,
     said: &dyn Fn(&RunStep) -> Option<String>,
 ) -> Vec<ChatMessage> {
     let mut messages = Vec::new();
     let mut before_calls = String::new();
     let mut search = crate::citations::FIRST_SEARCH;
-    for step in scene.steps.iter().filter(|step| step.status == StepStatus::Completed) {
+    for step in scene.steps.iter().filter(|step| is_done(step)) {
         let StepDetails::ToolCalls { calls } = &step.details else {
             before_calls = said(step).unwrap_or_default();
             continue;
@@ -291,12 +318,33 @@ pub(crate) fn turns(
         asked.tool_calls = calls.iter().filter_map(|call| asked_call(run, call)).collect();
         messages.push(asked);
         for call in calls {
-            let mut output = ChatMessage::new(Role::Tool, output_text(&call.call, &mut search));
+            let text = match programs.get(&call.id) {
+                Some(text) => text.clone(),
+                None => output_text(&call.call, &mut search),
+            };
+            let mut output = ChatMessage::new(Role::Tool, text);
             output.tool_call_id = Some(call.id);
             messages.push(output);
         }
     }
     messages
+}
+
+/// Whether the step came to its end. One that failed by a call did, if all are answered; one that
+/// failed because its worker died did not.
+fn is_done(step: &RunStep) -> bool {
+    let is_answered = |call: &StepCall| match &call.call {
+        Call::FileSearch { results, .. } => results.is_some(),
+        Call::Function { output, .. } => output.is_some(),
+        Call::CodeInterpreter { outputs, .. } => outputs.is_some(),
+        _ => false,
+    };
+    let calls = calls_of(step);
+    match step.status {
+        StepStatus::Completed => true,
+        StepStatus::Failed => !calls.is_empty() && calls.iter().all(is_answered),
+        _ => false,
+    }
 }
 
 fn asked_call(run: &Run, call: &StepCall) -> Option<ToolCall> {
@@ -318,9 +366,6 @@ fn output_text(call: &Call, search: &mut u32) -> String {
             found_text(*search - 1, results.as_deref().unwrap_or_default())
         }
         Call::Function { output, .. } => output.clone().unwrap_or_default(),
-        Call::CodeInterpreter { outputs, .. } => {
-            code::output_text(outputs.as_deref().unwrap_or_default())
-        }
         _ => String::new(),
     }
 }

@@ -1,15 +1,22 @@
-//! The code interpreter: how a model is offered it, what program it wrote, who runs that.
+//! The code interpreter: how a model is offered it, what program it wrote, what it reads of what
+//! came of that.
 //!
-//! Docent itself runs no programs. An application that can registers a [`Tool`](docent_core::Tool)
-//! named [`CODE_INTERPRETER`]; without one a program is kept in its step and the model is told that
-//! it was not run.
+//! Programs are run by a [`Tool`](docent_core::Tool) named [`CODE_INTERPRETER`] if there is one, or
+//! else in the [sandbox](crate::Programs). Without either a program is kept in its step and the
+//! model is told that it was not run.
 
 mod written;
 
-use docent_core::{AssistantTool, CodeOutput, Run, ToolSpec};
+use std::collections::BTreeMap;
+
+use docent_core::{AssistantTool, CallId, CodeOutput, Run, SANDBOX_DATA, SandboxSpec, ToolSpec};
 use serde_json::json;
 
 pub(crate) use written::Program;
+
+use super::mounts::Mount;
+use super::work::Scene;
+use crate::programs::ProgramOptions;
 
 /// The name of the [`Tool`](docent_core::Tool) that runs the programs models write. Its argument
 /// is `{"code": "…"}`, what it returns is the program's output.
@@ -18,10 +25,15 @@ pub const CODE_INTERPRETER: &str = "code_interpreter";
 /// What models know it by: many were trained on a tool of that name.
 const PYTHON: &str = "python";
 
-/// What a model is told that wrote a program which nobody runs.
-const NOT_RUN: &str = "This server runs no programs: the code was not executed and nothing came of \
-                       it. Do not call this tool again. Answer without it, and say that no code \
-                       was run.";
+/// Who runs programs, as a model is told of it.
+pub(crate) enum Interpreter<'a> {
+    /// The application's tool.
+    Tool(&'a ToolSpec),
+    /// A sandbox, with these files of the user's.
+    Sandbox { spec: &'a SandboxSpec, options: &'a ProgramOptions, mounts: Vec<Mount> },
+    /// Nobody.
+    None,
+}
 
 /// The name under which `run` offers it, if it does. A function of the application's own keeps its
 /// name.
@@ -41,13 +53,16 @@ pub(crate) fn is_program(run: &Run, name: &str) -> bool {
     offered_name(run).is_some_and(|offered| name == offered || name == CODE_INTERPRETER)
 }
 
-/// What a model is told about it: `interpreter` is the tool that runs programs, if there is one.
-pub(crate) fn spec(name: &str, interpreter: Option<&ToolSpec>) -> ToolSpec {
+/// What a model is told about it.
+pub(crate) fn spec(name: &str, interpreter: &Interpreter<'_>) -> ToolSpec {
     let description = match interpreter {
-        Some(spec) if !spec.description.is_empty() => spec.description.clone(),
-        Some(_) => "Runs a Python program and returns its output.".to_owned(),
-        None => "For Python programs. At present nothing runs them: call it only if you must."
-            .to_owned(),
+        Interpreter::Tool(spec) if !spec.description.is_empty() => spec.description.clone(),
+        Interpreter::Tool(_) => "Runs a Python program and returns its output.".to_owned(),
+        Interpreter::Sandbox { spec, options, mounts } => describe(spec, options, mounts),
+        Interpreter::None => {
+            "For Python programs. At present nothing runs them: call it only if you must."
+                .to_owned()
+        }
     };
     ToolSpec {
         name: name.to_owned(),
@@ -61,22 +76,107 @@ pub(crate) fn spec(name: &str, interpreter: Option<&ToolSpec>) -> ToolSpec {
     }
 }
 
+fn describe(sandbox: &SandboxSpec, options: &ProgramOptions, mounts: &[Mount]) -> String {
+    let (language, time) = (&sandbox.language, options.limits.time);
+    let mut text = format!(
+        "Runs a program in {language} and returns what it prints and the value of its last \
+         expression, or its traceback: correct the program then and call again. Variables and \
+         files are kept from call to call. A program is interrupted after {time:?} and has no \
+         network. The user sees its figures by themselves. To hand a file to the user, write it \
+         to {SANDBOX_DATA} and link it in your answer, as in \
+         [sales.csv](sandbox:{SANDBOX_DATA}/sales.csv)."
+    );
+    if !sandbox.packages.is_empty() {
+        text.push_str(&format!(" There are {}.", sandbox.packages.join(", ")));
+    }
+    if !mounts.is_empty() {
+        text.push_str("\n\nThe user's files:");
+        mounts.iter().for_each(|mount| text.push_str(&format!("\n- {mount}")));
+    }
+    text
+}
+
 /// A program as the argument of its call.
 pub(crate) fn arguments(program: &str) -> String {
     json!({ "code": program }).to_string()
 }
 
-/// What came of a program that `output` was returned for; none if nothing runs programs.
-pub(crate) fn outputs(output: Option<String>) -> Vec<CodeOutput> {
-    vec![CodeOutput::Logs { logs: output.unwrap_or_else(|| NOT_RUN.to_owned()) }]
+/// What the run's programs gave, by their calls, as the model reads it: together no more than
+/// `room` tokens, where the newest has the most. What is too long is cut in its middle, for the
+/// ends tell the most: the first lines of a table, the last of a traceback.
+pub(crate) fn shown_outputs(
+    scene: &Scene,
+    mut room: u64,
+    count: &dyn Fn(&str) -> usize,
+) -> BTreeMap<CallId, String> {
+    /// Enough to see what went wrong.
+    const LEAST: u64 = 64;
+    let mut shown = BTreeMap::new();
+    let programs: Vec<_> = scene.programs().collect();
+    for (call, outputs) in programs.into_iter().rev() {
+        let text = ends(&output_text(outputs), (room / 2).max(LEAST), count);
+        room = room.saturating_sub(count(&text) as u64);
+        shown.insert(call, text);
+    }
+    shown
 }
 
-/// Outputs as the model reads them.
-pub(crate) fn output_text(outputs: &[CodeOutput]) -> String {
+fn output_text(outputs: &[CodeOutput]) -> String {
     let texts = outputs.iter().map(|output| match output {
         CodeOutput::Logs { logs } => logs.clone(),
-        CodeOutput::Image { file } => format!("[image {file}]"),
+        CodeOutput::Image { file } => format!("[figure {file}; the user sees it]"),
         _ => String::new(),
     });
-    texts.collect::<Vec<_>>().join("\n")
+    let text = texts.collect::<Vec<_>>().join("\n");
+    if text.is_empty() { "[The program ended and gave nothing.]".to_owned() } else { text }
+}
+
+/// The text, or its two ends, in at most `most` tokens or thereabouts.
+fn ends(text: &str, most: u64, count: &dyn Fn(&str) -> usize) -> String {
+    /// No text has more bytes for a token on the average; counting a megabyte takes long.
+    const BYTES: u64 = 8;
+    const FEW: usize = 32;
+    let whole = text.len();
+    let mut bytes = usize::try_from(most.saturating_mul(BYTES)).unwrap_or(usize::MAX).min(whole);
+    loop {
+        let shown = if bytes < whole { without_middle(text, bytes) } else { text.to_owned() };
+        let tokens = count(&shown) as u64;
+        if tokens <= most || bytes < FEW {
+            return shown;
+        }
+        // A little less each time, so that it comes to an end.
+        bytes = usize::try_from(bytes as u64 * most / tokens * 7 / 8).unwrap_or(0);
+    }
+}
+
+fn without_middle(text: &str, bytes: usize) -> String {
+    let head = text.floor_char_boundary(bytes / 2);
+    let tail = text.ceil_char_boundary(text.len() - bytes / 2);
+    let left_out = tail - head;
+    format!(
+        "{}\n[… {left_out} bytes of output are left out here …]\n{}",
+        &text[..head],
+        &text[tail..]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> usize {
+        text.split_whitespace().count()
+    }
+
+    #[test]
+    fn long_output_keeps_its_two_ends() {
+        let text: String = (0..100_000).map(|number| format!("{number} ")).collect();
+        let shown = ends(&text, 100, &words);
+        assert!(words(&shown) <= 100, "{}", words(&shown));
+        assert!(shown.starts_with("0 1 2 ") && shown.ends_with("99998 99999 "), "{shown}");
+        assert!(shown.contains("bytes of output are left out here"));
+        assert_eq!(ends("水 泵", 2, &words), "水 泵");
+        // A tokenizer for which every byte is dear comes to an end all the same.
+        assert!(ends(&"水".repeat(1000), 10, &|text| text.len() * 3).len() < 200);
+    }
 }

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use docent_core::{
-    Annotation, Call, CodeOutput, Content, Message, MessageStatus, Run, RunStatus, RunStep,
+    Annotation, Call, CodeOutput, Content, FileId, Message, MessageStatus, Run, RunStatus, RunStep,
     StepCall, StepDetails, StepStatus,
 };
 use serde::Serialize;
@@ -100,9 +100,12 @@ fn message_event_name(status: MessageStatus) -> &'static str {
     }
 }
 
-/// New text at a message's end, and the citations in it.
+/// New text at a message's end, and the citations in it; or the images before all text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MessageDelta {
+    /// Images that a run's programs made; the message has no text yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<FileId>,
     /// The text.
     pub text: String,
     /// Annotations whose spans end in that text.
@@ -113,9 +116,14 @@ pub struct MessageDelta {
 }
 
 impl MessageDelta {
-    /// Puts the delta at the end of `message`, whose only part is text.
+    /// Puts the delta at the end of `message`, whose last part is text unless it has images alone.
     pub(crate) fn apply(&self, message: &mut Message) {
-        if message.content.is_empty() {
+        let image = |file: &FileId| Content::ImageFile { file: *file, detail: None };
+        message.content.extend(self.images.iter().map(image));
+        if self.text.is_empty() && self.annotations.is_empty() {
+            return;
+        }
+        if !matches!(message.content.last(), Some(Content::Text { .. })) {
             message.content.push(Content::text(""));
         }
         if let Some(Content::Text { text, annotations }) = message.content.last_mut() {

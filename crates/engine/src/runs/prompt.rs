@@ -12,6 +12,10 @@ use crate::citations::Sources;
 use crate::context::{self, Fixed};
 use crate::{history, tables};
 
+/// What the run's programs printed may have this part of a prompt; a program may print more than any
+/// model can read.
+const PROGRAMS_SHARE: u64 = 4;
+
 /// What a model is asked in one turn.
 pub(crate) struct Prompt {
     pub(crate) messages: Vec<ChatMessage>,
@@ -35,9 +39,16 @@ impl Prompt {
         let read = read.as_ref();
         // The search that the engine made for a basic model is told by its passages; as a turn it
         // would say all of them twice, in a form such a model does not know.
+        let budget = calls::budget(run, model, scene);
+        let count = |text: &str| model.count_tokens(text);
         let (passages, turns) = match model.spec().profile {
             Profile::Basic => (passages(sources), Vec::new()),
-            _ => (Vec::new(), calls::turns(run, scene, &|step| said_in(read, step))),
+            _ => {
+                let room = budget.prompt_tokens() / PROGRAMS_SHARE;
+                let programs = code::shown_outputs(scene, room, &count);
+                let said = |step: &RunStep| said_in(read, step);
+                (Vec::new(), calls::turns(run, scene, &programs, &said))
+            }
         };
         let mut prompt = Self {
             messages: Vec::new(),
@@ -47,13 +58,11 @@ impl Prompt {
             passages,
             report: ContextReport::default(),
         };
-        let count = |text: &str| model.count_tokens(text);
         let fixed = Fixed {
             system: system(run.instructions.as_deref(), &prompt.passages),
             turns,
             extra_tokens: tools_tokens(&prompt.tools, &count),
         };
-        let budget = calls::budget(run, model, scene);
         let history = history::newest_first(read, run).filter_map(|message| match message {
             Ok(message) => history::shown(&message).map(Ok),
             Err(error) => Some(Err(error)),
@@ -99,7 +108,7 @@ fn offered_tools(
     if model.spec().profile == Profile::Basic || *choice == ToolChoice::None || turns == most {
         return Ok((Vec::new(), ToolChoice::None));
     }
-    let tools = calls::specs(&worker.inner, &worker.run);
+    let tools = calls::specs(worker, scene);
     Ok(match turns {
         _ if tools.is_empty() => (tools, ToolChoice::None),
         0 => (tools, named_as_offered(&worker.run, choice)),

@@ -122,17 +122,33 @@ fn replay_message(message: Message, events: &mut Vec<RunEvent>) {
         ..message.clone()
     });
     events.extend([RunEvent::MessageCreated(begun.clone()), RunEvent::Message(begun.clone())]);
-    if let Some(Content::Text { text, annotations }) = message.content.first() {
-        let delta = MessageDelta {
-            text: text.clone(),
-            annotations: annotations.clone(),
-            annotations_before: 0,
-        };
-        let mut grown = begun;
+    let mut grown = begun;
+    for delta in content_deltas(&message.content) {
         delta.apply(Arc::make_mut(&mut grown));
-        events.push(RunEvent::MessageDelta { message: grown, delta });
+        events.push(RunEvent::MessageDelta { message: grown.clone(), delta });
     }
     if message.status != MessageStatus::InProgress {
         events.push(RunEvent::Message(Arc::new(message)));
     }
+}
+
+/// Images come before text, as they did when the message was written.
+fn content_deltas(content: &[Content]) -> Vec<MessageDelta> {
+    let mut images = MessageDelta::default();
+    let mut deltas = Vec::new();
+    for part in content {
+        match part {
+            Content::ImageFile { file, .. } => images.images.push(*file),
+            Content::Text { text, annotations } => deltas.push(MessageDelta {
+                text: text.clone(),
+                annotations: annotations.clone(),
+                ..MessageDelta::default()
+            }),
+            _ => {}
+        }
+    }
+    if !images.images.is_empty() {
+        deltas.insert(0, images);
+    }
+    deltas
 }

@@ -3,22 +3,24 @@
 //! A step begins in the store with the first delta that needs it: a message step with text, a
 //! tool step with a call. What was open when a worker died is found again under its id.
 
+mod message;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use docent_core::{
-    Call, CallId, ChatDelta, ChatModel, ChatReply, ChatRequest, Content, ContextReport, Error,
-    FinishReason, Message, MessageId, MessageIncomplete, MessageRole, MessageStatus, Profile,
-    Result, RunError, RunErrorCode, RunIncomplete, RunStep, StepCall, StepDetails, StepStatus,
-    ToolRequest, Write,
+    Call, CallId, ChatDelta, ChatModel, ChatReply, ChatRequest, ContextReport, Error, FileId,
+    FinishReason, Message, MessageIncomplete, Profile, Result, RunError, RunErrorCode,
+    RunIncomplete, RunStep, StepCall, StepDetails, StepStatus, ToolRequest, Write,
 };
 
 use super::calls::FILE_SEARCH;
 use super::code::{self, Program};
 use super::ending::{Ending, Unfinished, break_off, end_run};
-use super::events::{Entry, MessageDelta, RunEvent, StepDelta};
+use super::events::{Entry, RunEvent, StepDelta};
+use super::made::{self, Made};
 use super::prompt::{Prompt, is_message};
 use super::work::{Cause, Halt, Scene, Worker, panicked};
 use crate::citations::{Citer, Sources, Style};
@@ -54,7 +56,8 @@ pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Res
         Profile::Basic => Style::Passages,
         _ => Style::Results,
     };
-    let mut turn = Turn::new(worker, scene, prompt.report, Citer::new(style, sources));
+    let citer = Citer::new(style, made::links(worker), sources);
+    let mut turn = Turn::new(worker, scene, prompt.report, citer)?;
     let span = tracing::info_span!(
         "model.chat",
         prompt_tokens = prompt.report.prompt_tokens,
@@ -80,6 +83,10 @@ struct Turn<'a> {
     /// A step that a worker left open when it died.
     left_open: Option<RunStep>,
     writing: Option<(RunStep, Message)>,
+    /// Figures of the run that no message shows yet.
+    figures: Vec<FileId>,
+    /// Files of the run that its messages link.
+    made: Made,
     calling: Option<(RunStep, Vec<StepCall>)>,
     /// The programs among those calls.
     programs: BTreeMap<usize, Program>,
@@ -90,18 +97,20 @@ struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    fn new(worker: &'a Worker, scene: &Scene, report: ContextReport, citer: Citer) -> Self {
-        Self {
+    fn new(worker: &'a Worker, scene: &Scene, report: ContextReport, citer: Citer) -> Result<Self> {
+        Ok(Self {
             worker,
             citer,
             report,
             left_open: scene.open_step().cloned(),
             writing: None,
+            figures: made::unshown_figures(scene),
+            made: Made::new(worker, scene)?,
             calling: None,
             programs: BTreeMap::new(),
             halt: None,
             streamed: 0,
-        }
+        })
     }
 
     fn on_delta(&mut self, delta: ChatDelta) -> ControlFlow<()> {
@@ -124,7 +133,8 @@ impl<'a> Turn<'a> {
             ChatDelta::Text(_) if self.calling.is_some() => Ok(()),
             ChatDelta::Text(text) => {
                 self.streamed += text.len();
-                let delta = self.citer.push(&text);
+                let pieces = self.citer.push(&text);
+                let delta = self.write(pieces)?;
                 self.grow(delta)
             }
             ChatDelta::ToolCall { index, name } => self.begin_call(index, &name),
@@ -133,74 +143,6 @@ impl<'a> Turn<'a> {
                 Ok(())
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Adds to the message, which begins with its first text.
-    fn grow(&mut self, delta: Option<MessageDelta>) -> Result<(), Halt> {
-        let Some(delta) = delta else { return Ok(()) };
-        self.begin_message()?;
-        if let Some((_, message)) = &mut self.writing {
-            delta.apply(message);
-            self.worker.live.channel.push(Entry::Message(delta));
-        }
-        docent_core::crash_point("run.mid-stream");
-        Ok(())
-    }
-
-    fn begin_message(&mut self) -> Result<(), Halt> {
-        if self.writing.is_some() {
-            return Ok(());
-        }
-        let left = self.left_open.take();
-        let left_message = left.as_ref().and_then(|step| match step.details {
-            StepDetails::MessageCreation { message } => Some(message),
-            _ => None,
-        });
-        if let (Some(mut step), Some(message)) = (left.clone(), left_message) {
-            // Followers were told of both when the run was taken up.
-            let read = self.worker.inner.store.read()?;
-            step.context = Some(self.report);
-            self.writing = Some((step, tables::message(read.as_ref(), message)?));
-            return Ok(());
-        }
-        let message = self.new_message();
-        let mut step = self.worker.step(StepDetails::MessageCreation { message: message.id });
-        step.context = Some(self.report);
-        let mut events = self.worker.write(|write, _| {
-            let events = self.abandon(write, left)?;
-            tables::put_message(write, &message)?;
-            tables::put_step(write, &step)?;
-            Ok(events)
-        })?;
-        let (told_step, told) = (Arc::new(step.clone()), Arc::new(message.clone()));
-        events.extend([
-            RunEvent::StepCreated(told_step.clone()),
-            RunEvent::Step(told_step),
-            RunEvent::MessageCreated(told.clone()),
-            RunEvent::Message(told),
-        ]);
-        self.worker.live.channel.push_all(events);
-        self.writing = Some((step, message));
-        Ok(())
-    }
-
-    fn new_message(&self) -> Message {
-        let run = &self.worker.run;
-        Message {
-            id: MessageId::new(self.worker.inner.ids.next_id()),
-            thread: run.thread,
-            created_at: self.worker.inner.clock.now(),
-            status: MessageStatus::InProgress,
-            incomplete_reason: None,
-            completed_at: None,
-            incomplete_at: None,
-            role: MessageRole::Assistant,
-            content: Vec::new(),
-            assistant: Some(run.assistant),
-            run: Some(run.id),
-            attachments: Vec::new(),
-            metadata: Default::default(),
         }
     }
 
@@ -280,8 +222,7 @@ impl<'a> Turn<'a> {
         if self.calling.is_some() {
             return Ok(());
         }
-        let rest = self.citer.finish();
-        self.grow(rest)?;
+        self.write_rest()?;
         let left = self.left_open.take();
         let no_calls = StepDetails::ToolCalls { calls: Vec::new() };
         let (reused, abandoned) = match left {
@@ -312,28 +253,12 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
-    fn completed(&self, mut step: RunStep, mut message: Message) -> (RunStep, Message) {
-        let now = self.worker.inner.clock.now();
-        message.status = MessageStatus::Completed;
-        message.completed_at = Some(now);
-        if message.content.is_empty() {
-            message.content.push(Content::text(""));
-        }
-        step.status = StepStatus::Completed;
-        step.ended_at = Some(now);
-        (step, message)
-    }
-
     /// Stores what the turn came to.
     fn finish(mut self, reply: Result<ChatReply>) -> Result<TurnEnd, Halt> {
         let ended = self.end(reply);
         ended.map_err(|mut halt| {
-            if self.calling.is_none()
-                && let Some(delta) = self.citer.finish()
-                && let Some((_, message)) = &mut self.writing
-            {
-                delta.apply(message);
-                self.worker.live.channel.push(Entry::Message(delta));
+            if self.calling.is_none() {
+                self.break_off();
             }
             halt.message = self.writing.take().map(|(_, message)| Box::new(message));
             halt
@@ -395,8 +320,7 @@ impl<'a> Turn<'a> {
     }
 
     fn end_with_message(&mut self, reply: &ChatReply) -> Result<TurnEnd, Halt> {
-        let rest = self.citer.finish();
-        self.grow(rest)?;
+        self.write_rest()?;
         // An answer may be empty; it is an answer all the same.
         self.begin_message()?;
         docent_core::crash_point("run.before-message");

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use docent_core::{
-    AssistantTool, Call, ChatModel, Error, ErrorKind, FileSearchOptions, FileSearchResult, Message,
-    Profile, Result, Run, RunError, RunErrorCode, RunIncomplete, RunStatus, RunStep, StepCall,
-    StepDetails, StepId, StepStatus, Thread, ToolChoice, Usage, VectorStoreId, Write,
+    AssistantTool, Call, CallId, ChatModel, CodeOutput, Error, ErrorKind, File, FileSearchOptions,
+    FileSearchResult, Message, Profile, Purpose, Read, Result, Run, RunError, RunErrorCode,
+    RunIncomplete, RunStatus, RunStep, StepCall, StepDetails, StepId, StepStatus, Thread,
+    ToolChoice, Usage, VectorStoreId, Write,
 };
+use docent_retrieval::NewFile;
 
 use super::calls::{self, Answered};
 use super::ending::{Ending, Unfinished, end_run};
@@ -217,16 +219,44 @@ impl Worker {
         body: impl FnOnce(&mut dyn Write, Run) -> Result<T>,
     ) -> Result<T, Halt> {
         let mut write = self.inner.store.write()?;
-        if !queue::holds(&self.inner, write.as_ref(), self.run.id)? {
-            return Err(Cause::Stop(Stop::Lost).into());
-        }
-        let run = tables::run(write.as_ref(), self.run.id)?;
-        if run.status == RunStatus::Cancelling {
-            return Err(Cause::Stop(Stop::Cancel).into());
-        }
+        let run = self.admitted(write.as_ref())?;
         let value = body(write.as_mut(), run)?;
         write.commit()?;
         Ok(value)
+    }
+
+    /// One such transaction in which a tool's bytes become files, each under its name: they are
+    /// there together with what mentions them, or not at all.
+    pub(crate) fn write_files(
+        &self,
+        new: &[(&str, &[u8])],
+        mut body: impl FnMut(&mut dyn Write, &[File]) -> Result<()>,
+    ) -> Result<Vec<File>, Halt> {
+        let named = |filename| NewFile { filename, purpose: Purpose::AssistantsOutput };
+        let new: Vec<_> = new.iter().map(|(filename, bytes)| (named(*filename), *bytes)).collect();
+        let mut refused = None;
+        let written = self.inner.collections.create_files(&new, &mut |write, files| match self
+            .admitted(&*write)
+        {
+            Ok(_) => body(write, files),
+            Err(halt) => {
+                refused = Some(halt);
+                Err(Error::conflict("the run is to stop"))
+            }
+        });
+        refused.map_or_else(|| Ok(written?), Err)
+    }
+
+    /// The run, if it is still ours and not asked to stop.
+    fn admitted(&self, read: &(impl Read + ?Sized)) -> Result<Run, Halt> {
+        if !queue::holds(&self.inner, read, self.run.id)? {
+            return Err(Cause::Stop(Stop::Lost).into());
+        }
+        let run = tables::run(read, self.run.id)?;
+        match run.status {
+            RunStatus::Cancelling => Err(Cause::Stop(Stop::Cancel).into()),
+            _ => Ok(run),
+        }
     }
 
     /// Ends the run, or leaves it to another.
@@ -295,6 +325,18 @@ impl Scene {
         (crate::citations::FIRST_SEARCH..).zip(found)
     }
 
+    /// Every program of the run with what it gave, in order, but for those that are still to run.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = (CallId, &[CodeOutput])> {
+        let calls = self.steps.iter().flat_map(|step| match &step.details {
+            StepDetails::ToolCalls { calls } => calls.as_slice(),
+            _ => &[],
+        });
+        calls.filter_map(|call| match &call.call {
+            Call::CodeInterpreter { outputs: Some(outputs), .. } => Some((call.id, &outputs[..])),
+            _ => None,
+        })
+    }
+
     /// What the steps so far cost.
     pub(crate) fn usage(&self) -> Usage {
         let mut usage = Usage::default();
@@ -309,7 +351,8 @@ impl Scene {
     }
 }
 
-fn run_error(error: &Error) -> RunError {
+/// An error as runs and steps show it.
+pub(crate) fn run_error(error: &Error) -> RunError {
     let code = match error.kind() {
         ErrorKind::Overloaded => RunErrorCode::RateLimitExceeded,
         ErrorKind::Invalid => RunErrorCode::InvalidPrompt,

@@ -2,15 +2,21 @@
 //!
 //! The test runs itself again as the process that dies.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use docent_core::*;
 
+use super::fake::FakeSandbox;
 use super::support::*;
-use crate::runs::CRASH_POINTS;
+use crate::runs::{CRASH_POINTS, PROGRAM_CRASH_POINTS};
 use crate::*;
+
+/// Behind a point, that it is one of a run with a program.
+const IN_PROGRAM: &str = " in a program's run";
 
 const FOLDER: &str = "DOCENT_ENGINE_CRASH_FOLDER";
 
@@ -52,8 +58,13 @@ fn the_process_that_dies() {
 }
 
 fn die_at(point: &str, folder: &Path) {
+    let test = match point.starts_with("program.") || point.ends_with(IN_PROGRAM) {
+        true => "tests::crash::the_process_that_dies_with_a_program",
+        false => "tests::crash::the_process_that_dies",
+    };
+    let point = point.trim_end_matches(IN_PROGRAM);
     let died = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "tests::crash::the_process_that_dies", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(FOLDER, folder)
         .env("DOCENT_CRASH_AT", point)
         .env("RUST_BACKTRACE", "0")
@@ -138,5 +149,75 @@ fn a_run_survives_a_power_cut_at_later_passes() {
         let folder = tempfile::tempdir().unwrap();
         die_at(point, folder.path());
         finish(folder.path(), point);
+    }
+}
+
+/// First a program that draws and writes, then an answer that links what it wrote.
+fn program_plan(request: &ChatRequest<'_>) -> Turn {
+    match request.messages.iter().any(|message| message.role == Role::Tool) {
+        false => Turn::Call("", vec![("python", "print hi\nplot\nwrite s.csv 1")]),
+        true => Turn::Say(vec!["[s](sandbox:/mnt/data/s.csv) ", "is ", "there."]),
+    }
+}
+
+fn library_with_programs(folder: &Path) -> Library {
+    let mut library = Library::in_folder(folder, program_plan);
+    library.blobs = Arc::new(docent_store::DirBlobs::open(folder.join("blobs")).unwrap());
+    library.programs = FakeSandbox::new().programs(ProgramOptions::default());
+    library
+}
+
+#[test]
+fn the_process_that_dies_with_a_program() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let engine = library_with_programs(Path::new(&folder)).open();
+    let (assistant, thread) = ask(&engine, "Draw it.");
+    let tools = Some(vec![AssistantTool::CodeInterpreter]);
+    let new = NewRun { tools, ..NewRun::new(assistant.id) };
+    engine.start_run(thread.id, new).unwrap().for_each(drop);
+}
+
+/// The run ends well, its figure is shown, and no file and no byte is there that nothing mentions.
+fn finish_program(folder: &Path, point: &str) {
+    let library = library_with_programs(folder);
+    let engine = library.open();
+    let runs = tables::RUNS.all(library.store.read().unwrap().as_ref(), "").unwrap();
+    let events = told(engine.follow(runs[0].0).unwrap());
+    let run = last_run(&events);
+    assert_eq!(run.status, RunStatus::Completed, "{point}: {:?}", run.last_error);
+    let messages = engine.messages(run.thread, &PageRequest::default()).unwrap().data;
+    let message = &messages[0];
+    assert_eq!(messages.len(), 2, "{point}");
+    assert_eq!(message.text(), "[s](sandbox:/mnt/data/s.csv) is there.", "{point}");
+    let mut mentioned: BTreeSet<FileId> = message.attachments.iter().map(|it| it.file).collect();
+    for annotation in message.annotations() {
+        let AnnotationTarget::FilePath { file } = annotation.target else { panic!() };
+        assert!(mentioned.contains(&file), "{point}");
+    }
+    let Content::ImageFile { file, .. } = message.content[0] else {
+        panic!("{point}: {message:?}")
+    };
+    mentioned.insert(file);
+    let files = engine.collections().files().unwrap();
+    assert_eq!(files.iter().map(|file| file.id).collect::<BTreeSet<_>>(), mentioned, "{point}");
+    engine.collections().sweep().unwrap();
+    let hashes: BTreeSet<BlobHash> = files.iter().map(|file| file.hash).collect();
+    let kept = library.blobs.list().unwrap().into_iter().map(|blob| blob.hash);
+    assert_eq!(kept.collect::<BTreeSet<_>>(), hashes, "{point}");
+    if point.starts_with("program.after-file") {
+        assert_eq!(message.annotations().count(), 1, "{point}");
+    }
+}
+
+#[test]
+fn a_run_with_a_program_survives_a_power_cut_and_leaves_no_file_behind() {
+    let others = ["run.after-step", "run.mid-stream", "run.mid-stream:2", "run.before-message"];
+    let others = others.map(|point| format!("{point}{IN_PROGRAM}"));
+    let points = PROGRAM_CRASH_POINTS.iter().copied().chain(others.iter().map(String::as_str));
+    let blobs = ["ingest.after-blob:2", "ingest.after-blob"].map(|it| format!("{it}{IN_PROGRAM}"));
+    for point in points.chain(blobs.iter().map(String::as_str)) {
+        let folder = tempfile::tempdir().unwrap();
+        die_at(point, folder.path());
+        finish_program(folder.path(), point);
     }
 }

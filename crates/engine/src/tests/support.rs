@@ -48,6 +48,7 @@ pub(crate) type Plan = fn(&ChatRequest<'_>) -> Turn;
 pub(crate) struct Asked {
     pub(crate) messages: Vec<ChatMessage>,
     pub(crate) tools: Vec<String>,
+    pub(crate) descriptions: Vec<String>,
     pub(crate) tool_choice: ToolChoice,
     pub(crate) passages: usize,
 }
@@ -95,6 +96,7 @@ impl ChatModel for Scripted {
         self.asked.lock().unwrap().push(Asked {
             messages: request.messages.to_vec(),
             tools: request.tools.iter().map(|tool| tool.name.clone()).collect(),
+            descriptions: request.tools.iter().map(|tool| tool.description.clone()).collect(),
             tool_choice: request.tool_choice.clone(),
             passages: request.passages.len(),
         });
@@ -226,13 +228,14 @@ pub(crate) fn handbook() -> Vec<FileSearchResult> {
 /// What a test sets up.
 pub(crate) struct Library {
     pub(crate) store: Arc<dyn Store>,
-    blobs: Arc<MemoryBlobs>,
+    pub(crate) blobs: Arc<dyn Blobs>,
     folder: tempfile::TempDir,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) model: Arc<Scripted>,
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
+    pub(crate) programs: Programs,
     pub(crate) options: EngineOptions,
 }
 
@@ -246,7 +249,7 @@ impl Library {
         };
         Self {
             store: Arc::new(MemoryStore::default()),
-            blobs: Arc::default(),
+            blobs: Arc::new(MemoryBlobs::default()),
             folder: tempfile::tempdir().unwrap(),
             clock: Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000))),
             ids: Arc::new(SequentialIds::default()),
@@ -258,6 +261,7 @@ impl Library {
             }),
             shelf: Arc::new(Shelf { found: handbook(), ..Shelf::default() }),
             tools: Vec::new(),
+            programs: Programs::default(),
             options: EngineOptions { tick: Duration::from_millis(5), ..EngineOptions::default() },
         }
     }
@@ -303,6 +307,7 @@ impl Library {
             collections: Arc::new(Collections::open(collections).unwrap()),
             models: Arc::new(OneModel(self.model.clone())),
             tools: self.tools.clone(),
+            programs: self.programs.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             options: self.options.clone(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use docent_core::{
     ChatModel, ChatModels, Clock, Embedder, IdSource, RandomIds, Reranker, Store, SystemClock, Tool,
 };
-use docent_engine::{Engine, EngineOptions, EngineParts};
+use docent_engine::{Engine, EngineOptions, EngineParts, Programs};
 use docent_inference::chat::{Scripted, ScriptedReply};
 use docent_inference::{ConfiguredModels, ModelsConfig};
 use docent_ingest::{Ingestor, Limits, ThreadGuard};
@@ -35,6 +35,7 @@ pub(crate) struct Api {
 pub(crate) struct Setup {
     pub(crate) keys: ApiKeys,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
+    pub(crate) programs: Programs,
     pub(crate) options: EngineOptions,
     pub(crate) patience: Patience,
     pub(crate) embedder: Option<Arc<dyn Embedder>>,
@@ -48,6 +49,7 @@ impl Default for Setup {
         Self {
             keys: ApiKeys::default(),
             tools: Vec::new(),
+            programs: Programs::default(),
             options,
             patience: Patience::default(),
             embedder: None,
@@ -324,6 +326,7 @@ pub(crate) fn engine_upon(
     let models = ConfiguredModels::new(ModelsConfig::empty()).with_model(MODEL, model);
     let models: Arc<dyn ChatModels> = Arc::new(models);
     let collections = Arc::new(collections.unwrap());
-    let Setup { tools, options, .. } = setup;
-    Engine::open(EngineParts { store, collections, models, tools, clock, ids, options }).unwrap()
+    let Setup { tools, programs, options, .. } = setup;
+    let parts = EngineParts { store, collections, models, tools, programs, clock, ids, options };
+    Engine::open(parts).unwrap()
 }
