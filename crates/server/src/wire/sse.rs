@@ -3,7 +3,7 @@
 //! Those clients concatenate strings and add numbers of successive deltas, so an id, a name or an
 //! index into the text is sent once and never again.
 
-use docent_core::{Call, CodeOutput, Message, RunStep, StepCall, StepDetails, Thread};
+use docent_core::{Call, CodeOutput, FileId, Message, RunStep, StepCall, StepDetails, Thread};
 use docent_engine::{MessageDelta, RunEvent, StepDelta};
 use serde_json::{Value, json};
 
@@ -52,6 +52,25 @@ pub(crate) fn frames(event: &RunEvent, view: StepView) -> Option<Frame> {
 }
 
 fn message_delta(message: &Message, delta: &MessageDelta) -> Value {
+    let content = match delta.images.is_empty() {
+        true => vec![new_text(message, delta)],
+        false => delta.images.iter().enumerate().map(new_image).collect(),
+    };
+    json!({
+        "id": message.id,
+        "object": "thread.message.delta",
+        "delta": { "content": content },
+    })
+}
+
+/// Images come first, and all at once.
+fn new_image((index, file): (usize, &FileId)) -> Value {
+    let image = json!({ "file_id": file, "detail": "auto" });
+    json!({ "index": index, "type": "image_file", "image_file": image })
+}
+
+/// Text is the last part of a message.
+fn new_text(message: &Message, delta: &MessageDelta) -> Value {
     let mut text = json!({ "value": delta.text });
     // Only the first delta and those with citations have the list: an empty one adds nothing.
     if !delta.annotations.is_empty() || message.text().len() == delta.text.len() {
@@ -62,11 +81,8 @@ fn message_delta(message: &Message, delta: &MessageDelta) -> Value {
         });
         text["annotations"] = numbered.collect();
     }
-    json!({
-        "id": message.id,
-        "object": "thread.message.delta",
-        "delta": { "content": [{ "index": 0, "type": "text", "text": text }] },
-    })
+    let index = message.content.len().saturating_sub(1);
+    json!({ "index": index, "type": "text", "text": text })
 }
 
 fn step_delta(step: &RunStep, delta: &StepDelta) -> Option<Value> {

@@ -1,8 +1,14 @@
-//! The code interpreter: none here, or an application's own.
+//! The code interpreter: none here, a sandbox, or an application's own.
 
+use std::io::{self, Read as _};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use docent_core::{Result, Tool, ToolContext, ToolOutput, ToolSpec};
+use docent_core::{
+    Error, Execution, ProgramEnd, Result, Sandbox, SandboxFile, SandboxLimits, SandboxPath,
+    SandboxSpec, Session, Tool, ToolContext, ToolOutput, ToolSpec,
+};
+use docent_engine::{ProgramOptions, Programs};
 use docent_inference::chat::{Scripted, ScriptedReply};
 use serde_json::{Value, json};
 
@@ -39,15 +45,153 @@ impl Tool for Fake {
     }
 }
 
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\nfigure";
+
+/// Whatever the program, it says what it was, draws a figure, and there is one file.
+#[derive(Debug)]
+struct FakeSandbox(SandboxSpec);
+
+#[derive(Debug)]
+struct FakeSession;
+
+impl FakeSandbox {
+    fn setup() -> Setup {
+        let (name, language) = ("fake".into(), "Python 3".into());
+        let sandbox = Arc::new(Self(SandboxSpec { name, language, packages: vec![] }));
+        Setup { programs: Programs::new(sandbox, ProgramOptions::default()), ..Setup::default() }
+    }
+}
+
+impl Sandbox for FakeSandbox {
+    fn spec(&self) -> &SandboxSpec {
+        &self.0
+    }
+
+    fn open(&self, _: &SandboxLimits) -> Result<Box<dyn Session>> {
+        Ok(Box::new(FakeSession))
+    }
+}
+
+impl Session for FakeSession {
+    fn put(&mut self, _: &SandboxPath, bytes: &mut dyn io::Read) -> Result<u64> {
+        Ok(io::copy(bytes, &mut io::sink())?)
+    }
+
+    fn run(
+        &mut self,
+        program: &str,
+        _: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Execution> {
+        Ok(Execution {
+            end: ProgramEnd::Completed,
+            logs: format!("ran {program}"),
+            dropped_bytes: 0,
+            value: None,
+            images: vec![PNG.to_vec()],
+        })
+    }
+
+    fn read(&mut self, path: &SandboxPath, _: u64) -> Result<Vec<u8>> {
+        match path.as_str() {
+            "s.csv" => Ok(b"1,2".to_vec()),
+            other => Err(Error::not_found(other)),
+        }
+    }
+
+    fn files(&mut self) -> Result<Vec<SandboxFile>> {
+        Ok(Vec::new())
+    }
+}
+
 fn call(delta: &(String, Value)) -> &Value {
     &delta.1["delta"]["step_details"]["tool_calls"][0]
+}
+
+fn content(api: &Api, file: &Value) -> Vec<u8> {
+    let file = file.as_str().unwrap();
+    let answer = ureq::get(api.url(&format!("/v1/files/{file}/content"))).call().unwrap();
+    let mut bytes = Vec::new();
+    answer.into_body().into_reader().read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn of<'a>(events: &'a [(String, Value)], name: &str) -> Vec<&'a (String, Value)> {
+    events.iter().filter(|event| event.0 == name).collect()
+}
+
+#[test]
+fn a_program_in_the_sandbox_gives_logs_a_figure_and_a_file_to_download() {
+    let link = "sandbox:/mnt/data/s.csv";
+    let answer = ScriptedReply::text(format!("表 [s]({link}).")).in_pieces_of(5);
+    let api = Api::with(Arc::new(Scripted::new([program("x"), answer])), FakeSandbox::setup());
+    let (assistant, thread) = (api.assistant(interpreter()), api.thread());
+    let path = format!("/v1/threads/{thread}/runs");
+    let events = api.stream(&path, &json!({ "assistant_id": assistant, "stream": true }));
+
+    let deltas = of(&events, "thread.run.step.delta");
+    let [logs, image] =
+        &call(deltas[deltas.len() - 1])["code_interpreter"]["outputs"].as_array().unwrap()[..]
+    else {
+        panic!("{deltas:?}")
+    };
+    assert_eq!(*logs, json!({ "index": 0, "type": "logs", "logs": "ran x" }));
+    let figure = &image["image"]["file_id"];
+    assert_eq!(*image, json!({ "index": 1, "type": "image", "image": { "file_id": figure } }));
+    assert_eq!(content(&api, figure), PNG);
+    let step = &of(&events, "thread.run.step.completed")[0].1;
+    let outputs = &step["step_details"]["tool_calls"][0]["code_interpreter"]["outputs"];
+    let image = json!({ "type": "image", "image": { "file_id": figure } });
+    assert_eq!(*outputs, json!([{ "type": "logs", "logs": "ran x" }, image]));
+
+    let parts: Vec<&Value> = of(&events, "thread.message.delta")
+        .into_iter()
+        .map(|delta| &delta.1["delta"]["content"][0])
+        .collect();
+    let image = json!({ "file_id": figure, "detail": "auto" });
+    let shown = json!({ "index": 0, "type": "image_file", "image_file": image });
+    assert_eq!(*parts[0], shown);
+    assert!(parts[1..].iter().all(|part| part["index"] == 1 && part["type"] == "text"));
+    assert_eq!(parts[1]["text"]["annotations"], json!([]));
+    let text: String =
+        parts[1..].iter().map(|part| part["text"]["value"].as_str().unwrap()).collect();
+    let mut annotations: Vec<Value> = parts[1..]
+        .iter()
+        .filter_map(|part| part["text"]["annotations"].as_array())
+        .flatten()
+        .cloned()
+        .collect();
+    let mut annotation = annotations.pop().unwrap();
+    assert!(annotations.is_empty());
+    assert_eq!(annotation["index"].take(), 0);
+    annotation.as_object_mut().unwrap().remove("index");
+
+    let message = &of(&events, "thread.message.completed")[0].1;
+    let file = &message["attachments"][0]["file_id"];
+    let tools = json!([{ "type": "code_interpreter" }]);
+    assert_eq!(message["attachments"], json!([{ "file_id": file, "tools": tools }]));
+    let linked = json!({
+        "type": "file_path", "text": link, "start_index": 6, "end_index": 29,
+        "file_path": { "file_id": file },
+    });
+    assert_eq!(annotation, linked);
+    let text = json!({ "value": text, "annotations": [linked] });
+    let content_of_message = json!([
+        { "type": "image_file", "image_file": image },
+        { "type": "text", "text": text },
+    ]);
+    assert_eq!(message["content"], content_of_message);
+    assert_eq!(text["value"], format!("表 [s]({link})."));
+    assert_eq!(content(&api, file), b"1,2");
+    let row = api.get(&format!("/v1/files/{}", file.as_str().unwrap())).ok();
+    assert_eq!((&row["filename"], &row["purpose"]), (&json!("s.csv"), &json!("assistants_output")));
 }
 
 #[test]
 fn without_an_interpreter_the_model_is_told_and_the_run_goes_on() {
     let replies = [program("print(6 * 7)"), ScriptedReply::text("I ran nothing.")];
     let model = Arc::new(Scripted::new(replies));
-    let api = Api::with(model.clone(), Setup::default());
+    let programs = Programs::refused("install python3");
+    let api = Api::with(model.clone(), Setup { programs, ..Setup::default() });
     let (assistant, thread) = (api.assistant(interpreter()), api.thread());
     let path = format!("/v1/threads/{thread}/runs");
     let chosen = json!({ "type": "code_interpreter" });
@@ -57,6 +201,12 @@ fn without_an_interpreter_the_model_is_told_and_the_run_goes_on() {
     let run = id(&api.until(&thread, &id(&made), "completed"));
 
     let steps = api.get(&format!("{path}/{run}/steps?order=asc")).ok();
+    let error = json!({
+        "code": "server_error", "message": "no program can be run here: install python3",
+    });
+    let failed = &steps["data"][0];
+    assert_eq!((&failed["status"], &failed["last_error"]), (&json!("failed"), &error));
+    assert!(failed["failed_at"].is_u64() && failed["completed_at"].is_null());
     let details = &steps["data"][0]["step_details"];
     assert_eq!(details["type"], "tool_calls");
     let called = &details["tool_calls"][0];
