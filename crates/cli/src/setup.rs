@@ -10,7 +10,7 @@ use docent::ingest::ProcessGuard;
 use docent::store::{LibraryDir, Mode, project_dir};
 use docent::{
     CollectionsOptions, DEFAULT_EMBEDDER, EngineOptions, LateInteraction, Library, LibraryBuilder,
-    QueryRewriting, RememberedEmbedder, VectorIndexKind,
+    ProgramOptions, Programs, QueryRewriting, RememberedEmbedder, VectorIndexKind,
 };
 use fs_err as fs;
 use serde::Deserialize;
@@ -112,12 +112,21 @@ impl Setup {
 
     /// Opens the library for many clients at a time; it is created if there is none.
     pub(crate) fn create_for_clients(&self) -> Result<Library> {
-        let builder = self.builder(Weights::Fetch)?;
+        let builder = self.builder(Weights::Fetch)?.programs(self.programs());
         Ok(builder.engine(self.options_for_clients()).open()?)
     }
 
-    /// Opens the library of a project for clients, with the models of `beside`; it is created if
-    /// there is none.
+    /// Who runs the programs that clients' assistants write. Where nobody can, their run steps say
+    /// why: the server has much else to do.
+    fn programs(&self) -> Programs {
+        match crate::sandbox::open(&self.sandbox) {
+            Ok(sandbox) => Programs::new(sandbox, ProgramOptions::default()),
+            Err(error) => Programs::refused(error.to_string()),
+        }
+    }
+
+    /// Opens the library of a project for clients, with the models and the sandbox of `beside`; it
+    /// is created if there is none.
     pub(crate) fn create_project(&self, name: &str, beside: &Library) -> docent::Result<Library> {
         let path = project_dir(&self.library, name);
         let builder = self.bare_builder(path).map_err(|error| {
