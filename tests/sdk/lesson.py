@@ -44,17 +44,26 @@ def introduce(body, results):
 
 def take_root(body, results):
     if results:
-        return Turn("1234567 的平方根是约 1111.11。")
+        return Turn(f"1234567 的平方根是约 {float(results[0]):.2f}。")
     return Turn(calls=[program(body, ROOT)])
 
 
 def add_up_sales(body, results):
+    """Reads the file where the prompt says that it is; the total is what pandas gave."""
     if len(results) == 2:
-        return Turn("CSV 文件中的总销售额为 182,100。")
+        total = int(re.search(r"\d+(?=\D*$)", results[1])[0])
+        return Turn(f"CSV 文件中的总销售额为 {total:,}。")
     if len(results) == 1:
-        seen = "我们可以看到数据框有三列:`Product Name`、`Unit Price` 和 `Quantity Sold`。"
+        columns = [name for name in COLUMNS if name in results[0]]
+        assert len(columns) == 3, results
+        seen = "我们可以看到数据框有三列:`{}`、`{}` 和 `{}`。".format(*columns)
         return Turn(seen, [program(body, TOTAL)])
-    return Turn("好的,我会先读取并检视上传的CSV文件,然后计算总销售额。", [program(body, HEAD)])
+    (path,) = set(re.findall(r"/mnt/data/file-\w+", json.dumps(body)))
+    plan = "好的,我会先读取并检视上传的CSV文件,然后计算总销售额。"
+    return Turn(plan, [program(body, HEAD.format(path=path))])
+
+
+COLUMNS = ["Product Name", "Unit Price", "Quantity Sold"]
 
 
 ROOT = """import math
@@ -66,6 +75,7 @@ sqrt_value"""
 HEAD = """import pandas as pd
 
 # 读取文件
+file_path = '{path}'
 df = pd.read_csv(file_path)
 
 # 显示数据的前几行以了解其结构

@@ -132,7 +132,7 @@ class Story:
         assert (picture.type, text.type) == ("image_file", "text"), answer
         assert picture.image_file.file_id == images[0].image.file_id, (calls, answer)
         width, height, ink = read_png(self.client.files.content(picture.image_file.file_id).content)
-        assert width > 300 and height > 200 and ink > 0.05, (width, height, ink)
+        assert width > 300 and height > 200 and ink > 0.01, (width, height, ink)
 
     def gives_files(self, thread):
         _, answer = self.ask(thread, "tabulate it")

@@ -285,12 +285,14 @@ with client.beta.threads.runs.stream(
 # check
 streamed = printed()
 assert streamed.startswith("\nassistant > code_interpreter\n\nimport math\n"), streamed
-assert "\nsqrt_value = math.sqrt(1234567)\nsqrt_value\n\noutput >\n\n" in streamed, streamed
+shown = "\nsqrt_value = math.sqrt(1234567)\nsqrt_value\n\noutput >\n\n1111.1107055554814\n"
+assert shown in streamed, streamed
 assert streamed.endswith("\nassistant > 1234567 的平方根是约 1111.11。"), streamed
 steps = client.beta.threads.runs.steps.list(stream.current_run.id, thread_id=thread.id).data
 (call,) = steps[1].step_details.tool_calls
 assert call.type == "code_interpreter" and call.code_interpreter.input.startswith("import math")
-assert call.code_interpreter.outputs[0].type == "logs", "it says that no program ran"
+(output,) = call.code_interpreter.outputs
+assert (output.type, output.logs) == ("logs", "1111.1107055554814"), output
 
 # %% 4.1.1、Code_Interpreter 操作文件
 # 上传文件到 OpenAI
@@ -340,6 +342,9 @@ parts = ["\nassistant > 好的,", "\nassistant > code_interpreter\n\nimport pand
 parts += ["\nassistant > 我们可以看到", "total_sales = df['Sales'].sum()", "为 182,100。"]
 places = [streamed.find(part) for part in parts]
 assert -1 not in places and places == sorted(places), (places, streamed)
+steps = client.beta.threads.runs.steps.list(stream.current_run.id, thread_id=thread.id).data
+(total,) = steps[1].step_details.tool_calls
+assert "182100" in total.code_interpreter.outputs[0].logs, total
 
 # %% 4.2、创建 Assistant 时声明 Function
 assistant = client.beta.assistants.create(

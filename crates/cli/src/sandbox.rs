@@ -1,11 +1,13 @@
 //! `docent sandbox`: what programs that models write are run in.
 
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use docent::{Error, Sandbox};
+use docent::{Error, ProgramOptions, Sandbox, SandboxLimits};
 use serde::{Deserialize, Serialize};
 
 use crate::args;
@@ -22,6 +24,30 @@ pub(crate) struct SandboxSettings {
     /// The interpreter, instead of the one that the setup made or that is found first.
     #[serde(default)]
     python: Option<PathBuf>,
+    /// What all processes of a session may have together.
+    #[serde(default)]
+    memory_mb: Option<NonZeroU64>,
+    /// How long one program may run.
+    #[serde(default)]
+    seconds: Option<NonZeroU64>,
+}
+
+impl SandboxSettings {
+    pub(crate) fn is_off(&self) -> bool {
+        self.backend == Backend::Off
+    }
+
+    /// What one session may take.
+    pub(crate) fn options(&self) -> ProgramOptions {
+        let usual = SandboxLimits::default();
+        let memory = self.memory_mb.map(|megabytes| megabytes.get().saturating_mul(1 << 20));
+        let limits = SandboxLimits {
+            memory_bytes: memory.unwrap_or(usual.memory_bytes),
+            time: self.seconds.map_or(usual.time, |it| Duration::from_secs(it.get())),
+            ..usual
+        };
+        ProgramOptions { limits, ..ProgramOptions::default() }
+    }
 }
 
 /// What runs programs.

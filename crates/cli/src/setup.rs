@@ -10,7 +10,7 @@ use docent::ingest::ProcessGuard;
 use docent::store::{LibraryDir, Mode, project_dir};
 use docent::{
     CollectionsOptions, DEFAULT_EMBEDDER, EngineOptions, LateInteraction, Library, LibraryBuilder,
-    ProgramOptions, Programs, QueryRewriting, RememberedEmbedder, VectorIndexKind,
+    Programs, QueryRewriting, RememberedEmbedder, VectorIndexKind,
 };
 use fs_err as fs;
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::args::Global;
 use crate::console::Console;
 use crate::sandbox::SandboxSettings;
-use crate::{interrupt, pull};
+use crate::{interrupt, pull, sandbox};
 
 /// The configuration's name, wherever it is looked for.
 const CONFIG: &str = "docent.toml";
@@ -116,15 +116,6 @@ impl Setup {
         Ok(builder.engine(self.options_for_clients()).open()?)
     }
 
-    /// Who runs the programs that clients' assistants write. Where nobody can, their run steps say
-    /// why: the server has much else to do.
-    fn programs(&self) -> Programs {
-        match crate::sandbox::open(&self.sandbox) {
-            Ok(sandbox) => Programs::new(sandbox, ProgramOptions::default()),
-            Err(error) => Programs::refused(error.to_string()),
-        }
-    }
-
     /// Opens the library of a project for clients, with the models and the sandbox of `beside`; it
     /// is created if there is none.
     pub(crate) fn create_project(&self, name: &str, beside: &Library) -> docent::Result<Library> {
@@ -133,6 +124,22 @@ impl Setup {
             docent::Error::unavailable(format!("the project {name} cannot be opened: {error:#}"))
         })?;
         builder.sharing_models(beside).engine(self.options_for_clients()).open()
+    }
+
+    /// Who runs the programs that models write. A server begins without, and says why.
+    fn programs(&self) -> Programs {
+        match sandbox::open(&self.sandbox) {
+            Ok(sandbox) => Programs::new(sandbox, self.sandbox.options()),
+            Err(error) => {
+                let why = error.message().to_owned();
+                if !self.sandbox.is_off() {
+                    self.console.warn(format_args!(
+                        "code_interpreter runs nothing: {why}; \"docent sandbox check\" tries again"
+                    ));
+                }
+                Programs::refused(why)
+            }
+        }
     }
 
     fn options_for_clients(&self) -> EngineOptions {

@@ -29,7 +29,7 @@ fn the_newest_client_tells_its_story() {
 
 #[test]
 fn the_newest_client_runs_every_cell_of_the_tutorial() {
-    python(NEWEST, "lesson.py", &[]);
+    python_with_programs(NEWEST, "lesson.py");
 }
 
 #[test]
@@ -49,7 +49,17 @@ fn the_last_client_with_beta_vector_stores_tells_its_story() {
 
 #[test]
 fn the_last_client_with_beta_vector_stores_runs_every_cell_of_the_tutorial() {
-    python("1.65.5", "lesson.py", &[]);
+    python_with_programs("1.65.5", "lesson.py");
+}
+
+#[test]
+fn the_newest_client_has_programs_run() {
+    python_with_programs(NEWEST, "programs.py");
+}
+
+#[test]
+fn a_client_of_the_tutorials_time_has_programs_run() {
+    python_with_programs("1.30.5", "programs.py");
 }
 
 #[test]
@@ -59,7 +69,7 @@ fn a_client_of_the_tutorials_time_tells_its_story() {
 
 #[test]
 fn a_client_of_the_tutorials_time_runs_every_cell_of_the_tutorial() {
-    python("1.30.5", "lesson.py", &[]);
+    python_with_programs("1.30.5", "lesson.py");
 }
 
 #[test]
@@ -90,6 +100,37 @@ fn python(version: &str, script: &str, more: &[&Path]) {
     run(&installed, script, more);
 }
 
+/// Runs one of the scripts whose models write programs.
+#[track_caller]
+fn python_with_programs(version: &str, script: &str) {
+    if packages_for_programs().is_some() {
+        python(version, script, &[]);
+    }
+}
+
+/// Where programs have their packages, which are put there unless they are there.
+fn sandbox_home() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    std::env::var_os("DOCENT_SANDBOX").map_or_else(|| target.join("sandbox"), PathBuf::from)
+}
+
+/// Nothing if this machine cannot run programs behind walls.
+fn packages_for_programs() -> Option<()> {
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _guard = MAKING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut setup = Command::new(env!("CARGO_BIN_EXE_docent"));
+    let output = setup.args(["sandbox", "setup"]).env("DOCENT_SANDBOX", sandbox_home()).output();
+    let output = output.unwrap();
+    if output.status.success() {
+        return Some(());
+    }
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    let required = std::env::var("DOCENT_TEST_SANDBOX").is_ok_and(|value| value == "required");
+    assert!(!required, "programs cannot be run: {why}");
+    say(&format!("programs cannot be run, so their story is not told: {why}"));
+    None
+}
+
 /// Runs one of the scripts; what it asserts must hold.
 #[track_caller]
 fn run(installed: &Path, script: &str, more: &[&Path]) {
@@ -101,6 +142,7 @@ fn run(installed: &Path, script: &str, more: &[&Path]) {
         .env("PYTHONPATH", installed)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONUTF8", "1")
+        .env("DOCENT_SANDBOX", sandbox_home())
         .env_remove("DOCENT_API_KEY");
     let output = command.output().unwrap();
     let said = [&output.stdout[..], &output.stderr].concat();
