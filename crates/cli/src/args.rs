@@ -324,6 +324,7 @@ Examples:
   docent sandbox setup
   docent sandbox check
   docent sandbox setup --python python3.13
+  docent sandbox setup --wasm        (for systems other than Linux)
 
 Environment: DOCENT_SANDBOX is the folder that the packages are kept in.")]
 pub(crate) enum Sandbox {
@@ -332,6 +333,9 @@ pub(crate) enum Sandbox {
         /// The Python to make it with, 3.11 or later
         #[arg(long, value_name = "PROGRAM", default_value = "python3")]
         python: PathBuf,
+        /// Fetch and compile the Python of WebAssembly instead; takes minutes and 700 MB
+        #[arg(long, conflicts_with = "python")]
+        wasm: bool,
     },
     /// Build a sandbox, run a program in it and try to get out; say what is missing
     Check {
