@@ -25,6 +25,7 @@ const TESTS: &[(&str, fn())] = &[
         "each_attempt_gets_out_where_its_walls_are_gone",
         each_attempt_gets_out_where_its_walls_are_gone,
     ),
+    ("each_wall_stops_its_attempts_alone", each_wall_stops_its_attempts_alone),
     ("it_holds_against_random_programs", it_holds_against_random_programs),
     ("nothing_is_left_of_many_sessions", left::nothing_is_left_of_many_sessions),
     ("nothing_outlives_a_killed_host", left::nothing_outlives_a_killed_host),
@@ -128,24 +129,47 @@ fn make(sandbox: &LinuxSandbox, host: &mut Host, attempt: &Attempt) -> Finding {
 /// An ordinary user tries; root does only where being nobody is itself a wall, and where a program
 /// that nothing holds puts back what it changes.
 fn each_attempt_gets_out_where_its_walls_are_gone() {
-    let is_root = rustix::process::geteuid().is_root();
     let mut host = Host::new().expect("a host can be set up");
     let mut held = vec![];
-    for attempt in attempts().filter(|attempt| NOT_SHOWN.iter().all(|(it, _)| *it != attempt.name))
-    {
-        let needs_root = attempt.layers.contains(&Layer::Uid) && attempt.name.starts_with("files/");
+    for attempt in attempts().filter(is_shown) {
         let Some(layers) = without(attempt.layers) else { continue };
-        if needs_root != is_root {
-            continue;
-        }
-        let options = LinuxOptions { layers, ..options() };
-        let sandbox = LinuxSandbox::untried(options).expect("there is an interpreter");
-        let finding = make(&sandbox, &mut host, &attempt);
+        let finding = make(&behind(layers), &mut host, &attempt);
         if finding.outcome != Outcome::Escaped {
             held.push(format!("\n  {finding}"));
         }
     }
     assert!(held.is_empty(), "still stopped: {}", held.concat());
+}
+
+/// Any wall that is said to stop an attempt is enough: it stops it where the others are gone.
+fn each_wall_stops_its_attempts_alone() {
+    let mut host = Host::new().expect("a host can be set up");
+    let mut escaped = vec![];
+    for attempt in attempts().filter(is_shown) {
+        for last in attempt.layers {
+            let others: Vec<Layer> =
+                attempt.layers.iter().copied().filter(|layer| layer != last).collect();
+            let Some(layers) = without(&others).filter(|_| without(&[*last]).is_some()) else {
+                continue;
+            };
+            let finding = make(&behind(layers), &mut host, &attempt);
+            if finding.outcome != Outcome::Refused {
+                escaped.push(format!("\n  {last} alone: {finding}"));
+            }
+        }
+    }
+    assert!(escaped.is_empty(), "not stopped: {}", escaped.concat());
+}
+
+fn behind(layers: Layers) -> LinuxSandbox {
+    let options = LinuxOptions { layers, ..options() };
+    LinuxSandbox::untried(options).expect("there is an interpreter")
+}
+
+fn is_shown(attempt: &Attempt) -> bool {
+    let needs_root = attempt.layers.contains(&Layer::Uid) && attempt.name.starts_with("files/");
+    needs_root == rustix::process::geteuid().is_root()
+        && NOT_SHOWN.iter().all(|(name, _)| *name != attempt.name)
 }
 
 /// What gets out only where there is somewhere to go.
