@@ -220,7 +220,10 @@ impl<'a> Exchange<'a> {
             return Ok(None);
         }
         let frame: Frame = serde_json::from_slice(body).map_err(|_| SessionLoss::Protocol)?;
-        if frame.nonce != self.nonce || !frame.figures.iter().all(|name| is_figure(name)) {
+        // Each figure once: a program that got hold of the nonce could name one as often as it likes.
+        let are_figures = frame.figures.iter().all(|name| is_figure(name))
+            && frame.figures.is_sorted_by(|one, next| one < next);
+        if frame.nonce != self.nonce || !are_figures {
             return Err(SessionLoss::Protocol);
         }
         let Frame { traceback, value, figures, .. } = frame;
