@@ -53,10 +53,22 @@ fn allowed() -> io::Result<BTreeMap<i64, Vec<SeccompRule>>> {
     rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS)?);
     rules.insert(libc::SYS_prctl, one_of(0, PRCTLS)?);
     rules.insert(libc::SYS_socketpair, one_of(0, &[libc::AF_UNIX as u64])?);
+    rules.insert(libc::SYS_mmap, maps()?);
     // Limits are read, not set: there is no pointer to new ones.
     let no_new = condition(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?;
     rules.insert(libc::SYS_prlimit64, vec![rule(vec![no_new])?]);
     Ok(rules)
+}
+
+/// A mapping is of a file or its process's own. One that is shared and nothing's keeps what was
+/// written to it when its pages are given back, and is then in nobody's size.
+fn maps() -> io::Result<Vec<SeccompRule>> {
+    const FLAGS: u8 = 3;
+    let masked = |mask: i32, value: i32| {
+        let how = SeccompCmpOp::MaskedEq(mask as u64);
+        rule(vec![condition(FLAGS, SeccompCmpArgLen::Dword, how, value as u64)?])
+    };
+    Ok(vec![masked(libc::MAP_ANONYMOUS, 0)?, masked(libc::MAP_TYPE, libc::MAP_PRIVATE)?])
 }
 
 fn condition(
@@ -189,7 +201,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_getsockopt,
     // Memory.
     libc::SYS_brk,
-    libc::SYS_mmap,
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_mprotect,

@@ -16,8 +16,9 @@ use super::wire::Plan;
 /// Where the new root is put together before it becomes the root. Every Linux has it.
 const SITE: &str = "/tmp";
 
-/// The devices that a program may open.
-const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+/// The devices that a program may open. Not `/dev/zero`: a shared mapping of it is memory that
+/// nobody's size shows.
+const DEVICES: &[&str] = &["/dev/null", "/dev/full", "/dev/random", "/dev/urandom"];
 
 /// Folders of an ordinary system that are shown if they are there; links are made anew.
 const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store"];

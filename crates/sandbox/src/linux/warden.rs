@@ -1,10 +1,12 @@
 //! The first process of a sandbox: it opens files for the host, passes on interruptions, watches
 //! memory, buries the dead, and takes everything with it when it ends.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,6 +19,9 @@ use super::wire::{Channel, Ended, Folder, Place, Plan, Reply, Request};
 /// How often memory is looked at. A process that fills memory as fast as it can gets some 200 MB
 /// in this time.
 const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// What one socket may hold, as kernels have it by themselves: a little over `wmem_default`.
+const SOCKET_BYTES: u64 = 256 << 10;
 
 /// How many bytes of paths a list may have, so that it is one message.
 const LIST_BYTES: usize = 48 << 10;
@@ -203,6 +208,7 @@ impl<'a> Warden<'a> {
     /// count once, but that takes long to find out, so first they are counted each time.
     fn is_over_memory(&self) -> bool {
         let Some(most) = self.memory_bytes else { return false };
+        let most = most.saturating_sub(socket_bytes());
         resident_bytes() > most && proportional_bytes() > most
     }
 }
@@ -241,6 +247,22 @@ fn processes() -> impl Iterator<Item = u32> {
 
 fn resident_bytes() -> u64 {
     processes().map(|number| sum_of(number, "status", &["VmRSS:", "VmSwap:"])).sum()
+}
+
+/// What waits in a pair of sockets is memory of the kernel's and in no process's size: each socket
+/// counts as full. Threads may have descriptors of their own.
+fn socket_bytes() -> u64 {
+    let tasks = processes().flat_map(|number| entries(format!("/proc/{number}/task")));
+    let files = tasks.flat_map(|task| entries(task.join("fd")));
+    let targets = files.filter_map(|file| fs::read_link(file).ok());
+    let sockets: BTreeSet<PathBuf> = targets
+        .filter(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
+        .collect();
+    sockets.len() as u64 * SOCKET_BYTES
+}
+
+fn entries(folder: impl AsRef<Path>) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 fn proportional_bytes() -> u64 {
