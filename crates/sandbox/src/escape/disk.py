@@ -124,7 +124,8 @@ def fills(deed):
 def fills_elsewhere():
     """Any other place that takes a file, such as /dev/shm."""
     for folder in ("/dev/shm", "/dev", "/run", "/var/tmp", "/var/lock", "/mnt", "/", "/home", "/root"):
-        if os.access(folder, os.W_OK):
+        # A link to one of the two folders has their bounds.
+        if os.path.realpath(folder) not in ("/tmp", "/mnt/data") and os.access(folder, os.W_OK):
             tell(folder, lambda: many(folder))
         else:
             say("refused", folder)

@@ -236,6 +236,15 @@ def reads_processes():
             tell(f"/proc/{number}/mem", lambda: memory(f"/proc/{number}/mem"))
 
 
+def write(path, text=None):
+    if text is None:
+        with open(path) as file:
+            text = file.read()
+    with open(path, "w") as file:
+        file.write(text)
+    return "written"
+
+
 def make_group(path):
     os.mkdir(path)
     os.rmdir(path)
@@ -244,15 +253,6 @@ def make_group(path):
 
 def writes_proc():
     """Switches of the kernel. What is written is harmless or was there before."""
-
-    def write(path, text=None):
-        if text is None:
-            with open(path) as file:
-                text = file.read()
-        with open(path, "w") as file:
-            file.write(text)
-        return "written"
-
     for path in [
         "/proc/sys/kernel/core_pattern",
         "/proc/sys/kernel/hostname",
@@ -262,15 +262,17 @@ def writes_proc():
         "/proc/sys/net/ipv4/ip_forward",
         "/proc/sys/vm/overcommit_memory",
         "/proc/sys/fs/binfmt_misc/status",
-        "/proc/1/oom_score_adj",
-        "/proc/1/comm",
     ]:
         tell(path, lambda: write(path))
     tell("/proc/sysrq-trigger", lambda: write("/proc/sysrq-trigger", "h"))
     tell("/proc/self/oom_score_adj", lambda: write("/proc/self/oom_score_adj", "-1000"))
     tell("/proc/self/uid_map", lambda: write("/proc/self/uid_map", "0 0 1"))
     tell("/proc/self/gid_map", lambda: write("/proc/self/gid_map", "0 0 1"))
-    for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/memory"):
+
+
+def leaves_its_group():
+    """Groups bound memory and processes for those that are in them."""
+    for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"):
         tell(root + " group", lambda: make_group(root + "/docent-escape"))
-        tell(root + " release_agent", lambda: write(root + "/release_agent", "/bin/false"))
+        tell(root + " release_agent", lambda: write(root + "/release_agent"))
         tell(root + " procs", lambda: write(root + "/cgroup.procs", str(os.getpid())))

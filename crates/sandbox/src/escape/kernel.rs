@@ -1,9 +1,7 @@
 //! Calls to the kernel that no program needs, by number.
 
 use super::Attempt;
-use super::Layer::{
-    self, Capabilities, Kernel, Landlock, PidNamespace, Rlimits, Seccomp, UserNamespace,
-};
+use super::Layer::{self, Capabilities, Kernel, Landlock, PidNamespace, Seccomp, UserNamespace};
 use super::attempts::attempt;
 
 /// A call: its name, its numbers on x86-64 and aarch64, its arguments in Python, and what refuses
@@ -51,7 +49,7 @@ const CALLS: &[Call] = &[
     both("process_madvise", 440, "-1, 0, 0, 0, 0"),
     both("process_mrelease", 448, "-1, 0"),
     Call("kcmp", Some(312), Some(272), "os.getpid(), os.getpid(), 0, 0, 0", FILTER),
-    Call("pidfd_open", Some(434), Some(434), r#"HOST["pid"], 0"#, &[Seccomp, PidNamespace]),
+    Call("pidfd_open", Some(434), Some(434), r#"HOST["pid"], 0"#, &[PidNamespace]),
     both("pidfd_getfd", 438, "-1, 0, 0"),
     Call("move_pages", Some(279), Some(239), "0, 0, 0, 0, 0, 0", FILTER),
     Call("migrate_pages", Some(256), Some(238), "0, 64, numbers(1), numbers(1)", FILTER),
@@ -119,7 +117,7 @@ const CALLS: &[Call] = &[
     Call("personality", Some(135), Some(92), "0x0400000", FILTER),
     Call("mbind", Some(237), Some(235), "0, 0, 0, 0, 0, 0", FILTER),
     Call("set_mempolicy", Some(238), Some(237), "0, 0, 0", FILTER),
-    Call("mlockall", Some(151), Some(230), "3", &[Seccomp, Rlimits]),
+    Call("mlockall", Some(151), Some(230), "3", FILTER),
     Call("x32", Some(0x4000_0027), None, "", RARE),
     // Clocks, names and power.
     Call("settimeofday", Some(164), Some(170), "0, zeros(8)", ROOT),
@@ -133,12 +131,12 @@ const CALLS: &[Call] = &[
     Call("syslog", Some(103), Some(116), "10, 0, 0", RARE),
     Call("syslog-read", Some(103), Some(116), "3, zeros(512), 512", RARE),
     // Users and priorities.
-    Call("setuid", Some(105), Some(146), "0", POWER),
-    Call("setgid", Some(106), Some(144), "0", POWER),
-    Call("setreuid", Some(113), Some(145), "0, 0", POWER),
-    Call("setregid", Some(114), Some(143), "0, 0", POWER),
-    Call("setresuid", Some(117), Some(147), "0, 0, 0", POWER),
-    Call("setresgid", Some(119), Some(149), "0, 0, 0", POWER),
+    Call("setuid", Some(105), Some(146), "0", FILTER),
+    Call("setgid", Some(106), Some(144), "0", FILTER),
+    Call("setreuid", Some(113), Some(145), "0, 0", FILTER),
+    Call("setregid", Some(114), Some(143), "0, 0", FILTER),
+    Call("setresuid", Some(117), Some(147), "0, 0, 0", FILTER),
+    Call("setresgid", Some(119), Some(149), "0, 0, 0", FILTER),
     Call("setgroups", Some(116), Some(159), "1, zeros(4)", ROOT),
     Call("setfsuid", Some(122), Some(151), "0", FILTER),
     Call("capset", Some(126), Some(91), "numbers(0x20080522), numbers(0, 0, 0)", FILTER),

@@ -10,7 +10,7 @@ use super::{Chapter, Row};
 const FILES: &[Layer] = &[MountNamespace, Landlock];
 const NETWORK: &[Layer] = &[Seccomp, NetNamespace];
 const PORTS: &[Layer] = &[Seccomp, NetNamespace, Landlock];
-const SIGNALS: &[Layer] = &[PidNamespace, Landlock, Uid];
+const SIGNALS: &[Layer] = &[PidNamespace, Landlock];
 
 #[rustfmt::skip]
 pub(super) const CHAPTERS: &[Chapter] = &[
@@ -19,15 +19,16 @@ pub(super) const CHAPTERS: &[Chapter] = &[
         Row("canary", "read a file of the host's by every road up and out", "finds_the_canary()", &[MountNamespace]),
         Row("links", "read it through links made inside", "follows_links()", &[MountNamespace]),
         Row("folders", "list the host's folders", "lists(*SYSTEM_FOLDERS)", &[MountNamespace]),
-        Row("devices", "open memory, disks, terminals and virtual machines", "opens(*DEVICES)", FILES),
+        Row("devices", "open memory, disks, terminals and virtual machines", "opens(*DEVICES)", &[MountNamespace]),
         Row("nodes", "make devices", "makes_nodes()", &[Seccomp, Landlock, Capabilities, UserNamespace]),
         Row("system-write", "make files beside the system's", "writes_in(*READ_ONLY)", FILES),
-        Row("python-write", "change the interpreter and its packages", "writes_python()", &[MountNamespace, Landlock, Uid]),
-        Row("system-change", "change files of the system and their owners", "changes(*SETTINGS)", FILES),
+        Row("python-write", "change the interpreter and its packages", "writes_python()", &[MountNamespace, Uid]),
+        Row("system-change", "change files of the system and their owners", "changes(*SETTINGS)", &[MountNamespace]),
         Row("mounts", "find a mount that is writable", "has_no_other_mount_to_write()", &[MountNamespace]),
-        Row("proc-others", "see the host's processes", "sees_foreign_processes()", &[PidNamespace, MountNamespace]),
+        Row("proc-others", "see the host's processes", "sees_foreign_processes()", &[PidNamespace]),
         Row("proc-above", "read memory and environment of the processes above", "reads_processes()", &[PidNamespace, UserNamespace, Uid]),
-        Row("proc-write", "turn the kernel's switches", "writes_proc()", &[MountNamespace, PidNamespace, Landlock, Uid]),
+        Row("proc-write", "turn the kernel's switches", "writes_proc()", &[PidNamespace, Landlock, Uid]),
+        Row("groups", "leave its control group", "leaves_its_group()", &[MountNamespace, Landlock, Uid]),
     ]),
     Chapter("network", include_str!("../network.py"), &[
         Row("families", "make a socket of any family and kind", "all_families()", &[Seccomp]),
@@ -54,7 +55,7 @@ pub(super) const CHAPTERS: &[Chapter] = &[
         Row("root", "be root, here or outside", "is_nobody()", &[UserNamespace, Uid]),
         Row("setuid", "become root by the system's programs", "setuid_programs()", &[Capabilities, MountNamespace, UserNamespace]),
         Row("own-setuid", "become root by a program of its own", "own_setuid_program()", &[Capabilities, MountNamespace, UserNamespace, Uid]),
-        Row("limits", "raise its limits", "raises_limits()", &[Rlimits, Capabilities]),
+        Row("limits", "raise its limits", "raises_limits()", &[Rlimits]),
         Row("priority", "go before others", "priorities()", &[Capabilities, UserNamespace]),
         Row("core", "leave a core", "dumps_core()", &[Rlimits, Seccomp]),
     ]),
@@ -76,8 +77,8 @@ pub(super) const CHAPTERS: &[Chapter] = &[
         Row("signal-victim", "stop and kill a process of the host's", "signals_the_victim()", SIGNALS),
         Row("signal-host", "signal the host", "signals_the_host()", SIGNALS),
         Row("signal-first", "stop and kill the session's first process", "signals_the_first()", &[PidNamespace]),
-        Row("signal-all", "signal everybody", "signals_everybody()", SIGNALS),
-        Row("limits-of-others", "look at others and slow them down", "limits_others()", &[PidNamespace, Seccomp]),
+        Row("signal-all", "signal everybody", "signals_everybody()", &[PidNamespace]),
+        Row("limits-of-others", "look at others and slow them down", "limits_others()", &[PidNamespace]),
     ]),
 ];
 
