@@ -60,7 +60,8 @@ fn crossing(attempt: Attempt) -> Attempt {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
 
     use super::*;
 
@@ -71,5 +72,42 @@ mod tests {
         assert_eq!(names.len(), attempts.len());
         assert!(attempts.iter().all(|attempt| !attempt.layers.is_empty()));
         assert!(names.iter().filter(|name| name.starts_with("kernel/")).count() >= 44);
+    }
+
+    fn walls(layers: &[Layer]) -> String {
+        layers.iter().map(Layer::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The table of the document; calls to the kernel are told by what stops them.
+    fn table() -> String {
+        let mut rows = "| attempt | to | any of these stops it |\n|---|---|---|\n".to_owned();
+        let mut calls: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for attempt in all() {
+            let walls = walls(attempt.layers);
+            if attempt.tries.starts_with("call ") && attempt.name.starts_with("kernel/") {
+                let name = attempt.name.trim_start_matches("kernel/").to_owned();
+                calls.entry(walls).or_default().push(format!("`{name}`"));
+                continue;
+            }
+            rows += &format!("| {} | {} | {walls} |\n", attempt.name, attempt.tries);
+        }
+        for (walls, names) in calls {
+            rows += &format!("| kernel/ | make the calls {} | {walls} |\n", names.join(" "));
+        }
+        rows
+    }
+
+    #[test]
+    fn the_document_has_every_attempt() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/security.md");
+        let document = fs_err::read_to_string(&path).unwrap();
+        let (head, rest) = document.split_once("docent-sandbox -->\n").unwrap();
+        let (found, tail) = rest.split_once("<!-- end of attempts -->").unwrap();
+        if found != table() && std::env::var_os("DOCENT_WRITE_DOCS").is_some() {
+            let table = table();
+            let whole = format!("{head}docent-sandbox -->\n{table}<!-- end of attempts -->{tail}");
+            return fs_err::write(&path, whole).unwrap();
+        }
+        assert_eq!(found, table(), "DOCENT_WRITE_DOCS=1 writes the table anew");
     }
 }
