@@ -4,6 +4,9 @@
 //! that is killed, and itself as another user.
 
 #[cfg(target_os = "linux")]
+#[path = "linux/escapes.rs"]
+mod escapes;
+#[cfg(target_os = "linux")]
 #[path = "linux/left.rs"]
 mod left;
 #[cfg(target_os = "linux")]

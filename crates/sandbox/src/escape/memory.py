@@ -1,7 +1,5 @@
 """Memory: more than there may be, in every shape it comes in."""
 
-import mmap
-
 
 def held(what):
     """What was got stays for a while: a watchdog may look only several times a second."""
@@ -59,6 +57,8 @@ def family():
 
 def mappings(shared):
     def deed():
+        import mmap
+
         flags = {"flags": mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE}
         size = 3 * HOST["memory"]
         kept = mmap.mmap(-1, size, **flags)
@@ -75,6 +75,8 @@ def hidden(path=None):
     """
 
     def deed():
+        import mmap
+
         size = 3 * HOST["memory"]
         number = os.open(path, os.O_RDWR) if path else -1
         kept = mmap.mmap(number, size, flags=mmap.MAP_SHARED)
@@ -92,6 +94,8 @@ def sparse_mapping():
     """A page of every two megabytes takes as much again in tables of pages."""
 
     def deed():
+        import mmap
+
         touched = 0
         kept = []
         while touched * 8192 < 3 * HOST["memory"]:

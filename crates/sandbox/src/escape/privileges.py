@@ -43,9 +43,13 @@ def setuid_programs():
 
     def run(arguments):
         answer = subprocess.run(arguments, capture_output=True, timeout=3, stdin=subprocess.DEVNULL)
-        return "root" if b"uid=0" in answer.stdout else None
+        if b"uid=0" in answer.stdout:
+            return "root"
+        return "it was done" if arguments[0].endswith(("mount", "ping")) and not answer.returncode else None
 
     for arguments in [
+        ["mount", "-t", "tmpfs", "none", "/tmp"],
+        ["ping", "-c", "1", "-W", "1", "127.0.0.1"],
         ["su", "-c", "id"],
         ["sudo", "-n", "id"],
         ["pkexec", "id"],
