@@ -165,10 +165,10 @@ impl Trial<'_> {
         }
         // Files are served in time, too, whatever became of the folder.
         let files = self.call("the list of files", FILE_TIME, |session| session.files());
-        if let (Some(Err(error)), false, false) = (files, lost, may_differ) {
-            if error.kind() == ErrorKind::Conflict {
-                self.breach(format!("the session does not go on: {error:?}"));
-            }
+        if let (Some(Err(error)), false, false) = (files, lost, may_differ)
+            && error.kind() == ErrorKind::Conflict
+        {
+            self.breach(format!("the session does not go on: {error:?}"));
         }
     }
 

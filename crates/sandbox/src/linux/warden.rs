@@ -254,15 +254,15 @@ fn resident_bytes() -> u64 {
 fn socket_bytes() -> u64 {
     let tasks = processes().flat_map(|number| entries(format!("/proc/{number}/task")));
     let files = tasks.flat_map(|task| entries(task.join("fd")));
-    let targets = files.filter_map(|file| fs::read_link(file).ok());
+    let targets = files.filter_map(|file| fs_err::read_link(file).ok());
     let sockets: BTreeSet<PathBuf> = targets
         .filter(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
         .collect();
     sockets.len() as u64 * SOCKET_BYTES
 }
 
-fn entries(folder: impl AsRef<Path>) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+fn entries(folder: impl AsRef<Path> + Into<PathBuf>) -> impl Iterator<Item = PathBuf> {
+    fs_err::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 fn proportional_bytes() -> u64 {
