@@ -94,6 +94,7 @@ fn one_of(argument: u8, values: &[u64]) -> io::Result<Vec<SeccompRule>> {
 }
 
 /// Asking what a descriptor is, and how much there is to read.
+#[allow(clippy::unnecessary_cast, reason = "the C libraries differ in the type of these")]
 const IOCTLS: &[u64] = &[
     libc::TCGETS as u64,
     libc::TIOCGWINSZ as u64,

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use docent_core::SandboxLimits;
@@ -12,11 +13,17 @@ use docent_core::SandboxLimits;
 const SPARE_BYTES: u64 = 32 << 20;
 
 /// Where groups can be made.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Groups {
     /// The group of this process in each hierarchy that is used.
     parents: Vec<(PathBuf, Version)>,
+    leavings: Arc<Leavings>,
 }
+
+/// Groups of sessions that are gone which the kernel had not let go of in time: a busy machine
+/// takes its time to bury the last process.
+#[derive(Debug, Default)]
+struct Leavings(Mutex<Vec<PathBuf>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
@@ -31,7 +38,7 @@ impl Groups {
     pub(super) fn find() -> Self {
         let own = fs_err::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let parents = own.lines().filter_map(parent).collect();
-        let found = Self { parents };
+        let found = Self { parents, leavings: Arc::default() };
         found.sweep();
         found
     }
@@ -67,7 +74,40 @@ impl Groups {
                 }
             }
         }
-        Group { folders }
+        self.leavings.clear(Duration::ZERO);
+        Group { folders, leavings: self.leavings.clone() }
+    }
+}
+
+impl Leavings {
+    fn add(&self, folders: Vec<PathBuf>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(folders);
+    }
+
+    /// Removes what can be removed, and tries the rest again for as long as `patience` lasts.
+    fn clear(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut left = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        loop {
+            left.retain(|folder| match fs_err::remove_dir(folder) {
+                Err(error) => error.kind() != io::ErrorKind::NotFound,
+                Ok(()) => false,
+            });
+            if left.is_empty() || Instant::now() >= until {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.add(left);
+    }
+}
+
+impl Drop for Leavings {
+    fn drop(&mut self) {
+        self.clear(Duration::from_secs(2));
+        for folder in self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            tracing::warn!(folder = %folder.display(), "a control group is left to the next start");
+        }
     }
 }
 
@@ -103,6 +143,7 @@ fn set(folder: &Path, version: Version, limits: &SandboxLimits) -> io::Result<()
 #[derive(Debug)]
 pub(super) struct Group {
     folders: Vec<PathBuf>,
+    leavings: Arc<Leavings>,
 }
 
 impl Group {
@@ -124,19 +165,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The kernel lets go of the last process some moments after it is gone.
-        let patience = Instant::now() + Duration::from_secs(2);
-        for folder in &self.folders {
-            while let Err(error) = fs_err::remove_dir(folder) {
-                if error.kind() == io::ErrorKind::NotFound {
-                    break;
-                }
-                if Instant::now() > patience {
-                    tracing::warn!(%error, "a control group is left");
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(2));
-            }
-        }
+        self.leavings.add(std::mem::take(&mut self.folders));
+        self.leavings.clear(Duration::from_millis(20));
     }
 }

@@ -129,7 +129,7 @@ mod tests {
         assert!(shows_little(&["/home".into()]).is_err());
         assert!(shows_little(&["/dev/python".into()]).is_err());
         let home = std::env::home_dir().unwrap();
-        assert!(shows_little(&[home.clone()]).is_err());
+        assert!(shows_little(std::slice::from_ref(&home)).is_err());
         assert!(shows_little(&[home.join("python")]).is_ok());
     }
 }

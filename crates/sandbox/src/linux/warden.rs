@@ -2,7 +2,6 @@
 //! memory, buries the dead, and takes everything with it when it ends.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -240,7 +239,7 @@ fn how_it_ended(status: WaitStatus) -> Ended {
 
 /// The numbers of the processes that can be seen, but for this one.
 fn processes() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let entries = fs_err::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     numbers.filter(|number| *number != std::process::id())
 }
@@ -271,7 +270,7 @@ fn proportional_bytes() -> u64 {
 
 /// The sum of some lines of a process's file in `/proc`, in bytes; 0 if it is gone.
 fn sum_of(process: u32, file: &str, names: &[&str]) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+    let text = fs_err::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
     let kilobytes = text.lines().filter_map(|line| {
         let value = names.iter().find_map(|name| line.strip_prefix(name))?;
         value.trim().strip_suffix(" kB")?.parse::<u64>().ok()

@@ -1,5 +1,6 @@
 //! Which tests there are, and as whom they are run.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -59,9 +60,15 @@ fn run(filter: &str, whom: &str) {
     }
 }
 
-/// The same tests once more, by somebody without rights.
+/// The same tests once more, by somebody without rights, who may not be able to reach this program.
 fn run_as_user(filter: &str) -> ExitCode {
-    let program = std::env::current_exe().expect("this program's file is known");
+    let folder = tempfile::Builder::new().prefix("sandbox-test-").tempdir();
+    let folder = folder.expect("a folder for everybody");
+    let everybody = PermissionsExt::from_mode(0o755);
+    fs_err::set_permissions(folder.path(), everybody).expect("a folder for everybody");
+    let own = std::env::current_exe().expect("this program's file is known");
+    let program = folder.path().join("linux");
+    fs_err::copy(own, &program).expect("a copy for everybody");
     let mut command = Command::new(program);
     command.args([AS_USER, filter]).uid(NOBODY).gid(NOBODY).current_dir("/");
     // What root finds first is often in its home.
