@@ -237,11 +237,15 @@ def reads_processes():
 
 
 def write(path, text=None):
+    """Nothing is made that is not there: a file in the place of a switch would be taken for one."""
     if text is None:
         with open(path) as file:
             text = file.read()
-    with open(path, "w") as file:
-        file.write(text)
+    number = os.open(path, os.O_WRONLY)
+    try:
+        os.write(number, text.encode())
+    finally:
+        os.close(number)
     return "written"
 
 

@@ -122,8 +122,13 @@ fn parent(line: &str) -> Option<(PathBuf, Version)> {
         "memory" => (root.join("memory").join(path), Version::One),
         _ => return None,
     };
-    let is_mounted = folder.join("cgroup.procs").exists();
-    is_mounted.then_some((folder, version))
+    // Anybody can make a folder with such a file in it, but not one that the kernel minds.
+    let magic = match version {
+        Version::One => libc::CGROUP_SUPER_MAGIC,
+        Version::Two => libc::CGROUP2_SUPER_MAGIC,
+    };
+    let found = rustix::fs::statfs(&folder).ok()?;
+    (found.f_type == magic).then_some((folder, version))
 }
 
 fn set(folder: &Path, version: Version, limits: &SandboxLimits) -> io::Result<()> {
