@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use docent_core::{Execution, ProgramEnd, Sandbox, SandboxLimits, Session, SessionLoss};
@@ -20,19 +20,30 @@ fn sandbox() -> Option<&'static WasmSandbox> {
     SANDBOX.get_or_init(open).as_ref()
 }
 
+/// Where the interpreter and its compiled code are.
+fn places() -> [PathBuf; 2] {
+    [("DOCENT_WASM_ARTIFACT", "docent-wasm-artifact"), ("DOCENT_WASM_CACHE", "docent-wasm-cache")]
+        .map(|(name, default)| {
+            let chosen = std::env::var_os(name).map(PathBuf::from);
+            chosen.unwrap_or_else(|| std::env::temp_dir().join(default))
+        })
+}
+
 fn open() -> Option<WasmSandbox> {
-    let folder = |name, default: &str| {
-        let chosen = std::env::var_os(name).map(PathBuf::from);
-        chosen.unwrap_or_else(|| std::env::temp_dir().join(default))
-    };
-    let artifact = folder("DOCENT_WASM_ARTIFACT", "docent-wasm-artifact");
-    let cache = folder("DOCENT_WASM_CACHE", "docent-wasm-cache");
+    let [artifact, cache] = places();
     let is_required = std::env::var("DOCENT_TEST_SANDBOX").is_ok_and(|it| it == "required");
     if !is_fetched(&artifact) && !is_required {
         eprintln!("skipped: there is no WebAssembly Python in {}", artifact.display());
         return None;
     }
     Some(WasmSandbox::open(&artifact, &cache).unwrap())
+}
+
+/// Whoever looks for what attempts leave is alone with them.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn session(limits: &SandboxLimits) -> Option<Box<dyn Session>> {
@@ -215,6 +226,7 @@ const UNCLEAR: &[(&str, &str)] = &[
 /// One test, because there may be one host at a time.
 #[test]
 fn no_program_gets_out() {
+    let _alone = alone();
     let Some(sandbox) = sandbox() else { return };
     let mut host = Host::new().unwrap();
     let mut findings = escape::all(sandbox, &mut host);
@@ -225,4 +237,48 @@ fn no_program_gets_out() {
     findings.retain(|it| it.outcome != Outcome::Unclear || !is_known(&it.attempt));
     escape::assert_held(&findings);
     escape::assert_held(&escape::fuzz(sandbox, &mut host, Fuzz::default()));
+}
+
+/// The promises and the attempts once more, by somebody without rights, who has a copy of all.
+#[cfg(unix)]
+#[test]
+fn an_ordinary_user_has_the_same_walls() {
+    let _alone = alone();
+    const NOBODY: u32 = 65534;
+    if sandbox().is_none() || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::Builder::new().prefix("sandbox-test-").tempdir().unwrap();
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs_err::set_permissions(folder.path(), everybody).unwrap();
+    let program = folder.path().join("wasm");
+    fs_err::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let [artifact, cache] = places().map(|place| {
+        let copy = folder.path().join(place.file_name().unwrap());
+        copy_for(NOBODY, &place, &copy);
+        copy
+    });
+    let mut command = std::process::Command::new(program);
+    std::os::unix::process::CommandExt::uid(&mut command, NOBODY);
+    std::os::unix::process::CommandExt::gid(&mut command, NOBODY);
+    command.args(["promise", "no_program_gets_out"]).current_dir("/").env("HOME", "/");
+    command.env("DOCENT_WASM_ARTIFACT", artifact).env("DOCENT_WASM_CACHE", cache);
+    assert!(command.status().unwrap().success());
+}
+
+/// A copy of a folder that belongs to `user` alone.
+#[cfg(unix)]
+fn copy_for(user: u32, from: &std::path::Path, to: &std::path::Path) {
+    fs_err::create_dir(to).unwrap();
+    for entry in fs_err::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() {
+            copy_for(user, &from, &to);
+        } else {
+            fs_err::copy(&from, &to).unwrap();
+            fs_err::os::unix::fs::chown(&to, Some(user), Some(user)).unwrap();
+        }
+    }
+    fs_err::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    fs_err::os::unix::fs::chown(to, Some(user), Some(user)).unwrap();
 }
