@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use docent::inference::Catalog;
 use docent::store::SqliteStore;
 use docent::{Encoding, Scan, Store, TableSpec};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{Home, Ran};
@@ -123,6 +124,8 @@ fn a_killed_reembed_goes_on_and_embeds_nothing_again() {
     let reembed = ["reembed", "--embedder", NEW, "--json"];
     let mut child = begin(&mut site.command(&reembed));
     wait_for_vectors(&site.home.library(), &mut child);
+    // It stands still meanwhile, or a fast machine is done before it is killed.
+    kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
     let second = Ran::of(&mut site.command(&reembed));
     child.kill().unwrap();
     child.wait().unwrap();
