@@ -86,7 +86,8 @@ def old_calls():
     # mov eax, 102 (socketcall); mov ebx, 1; xor ecx, ecx; int 0x80; ret, with rbx kept.
     code = b"\x53\xb8\x66\0\0\0\xbb\1\0\0\0\x31\xc9\xcd\x80\x5b\xc3"
     try:
-        page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        access = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+        page = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=access)
     except OSError as refusal:
         return say("refused", "a page to run", refusal)
     page.write(code)

@@ -34,9 +34,13 @@ impl Watch {
         self.longest_over = Duration::ZERO;
     }
 
-    /// Looks who is there, and whether together they have more memory than `most`.
-    pub(super) fn look(&mut self, most: u64) {
+    /// Looks who is there.
+    pub(super) fn look(&mut self) {
         self.seen.extend(descendants(&table()).difference(&self.before));
+    }
+
+    /// Looks whether together they have more memory than `most`.
+    pub(super) fn weigh(&mut self, most: u64) {
         if self.seen.iter().map(|process| memory(process.number)).sum::<u64>() <= most {
             self.over_since = None;
             return;
@@ -177,7 +181,7 @@ mod tests {
         // The shell ends soon, and its child with nobody to wait for it.
         let mut shell = Command::new("sh").args(["-c", "sleep 30 & sleep 0.5"]).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(200));
-        watch.look(u64::MAX);
+        watch.look();
         shell.wait().unwrap();
         let left = watch.left(Duration::from_millis(100)).join(" ");
         assert!(left.contains("sleep 30"), "{left}");

@@ -100,7 +100,8 @@ impl Trial<'_> {
             }
         }
         verdict.end = short(&execution.end);
-        let silent = verdict.refused.is_empty() && verdict.absent.is_empty();
+        let silent =
+            [&verdict.through, &verdict.refused, &verdict.absent].iter().all(|it| it.is_empty());
         match &execution.end {
             ProgramEnd::Raised { traceback } => raised(verdict, traceback, ends),
             ProgramEnd::Completed if ends == Ends::Stopped => {
@@ -209,9 +210,12 @@ impl Trial<'_> {
     fn run(&mut self, program: &str) -> Option<Result<Execution>> {
         let most = self.limits.time + self.limits.grace;
         let program = program.to_owned();
-        self.call("a program", most, move |session| {
+        let answer = self.call("a program", most, move |session| {
             session.run(&program, &mut |_| ControlFlow::Continue(()))
-        })
+        });
+        // What it left may be there for a moment only.
+        self.host.watch.look();
+        answer
     }
 
     /// Calls the session; a call that takes longer than it may is a breach.
@@ -224,8 +228,10 @@ impl Trial<'_> {
         let memory = self.limits.memory_bytes * 3 / 2 + (64 << 20);
         let watch = &mut self.host.watch;
         let start = Instant::now();
-        let answer = self.guarded.call(most + SLACK, call, || watch.look(memory));
-        watch.look(memory);
+        let answer = self.guarded.call(most + SLACK, call, || {
+            watch.look();
+            watch.weigh(memory);
+        });
         match answer {
             Answer::Given(value) => {
                 let took = start.elapsed();
