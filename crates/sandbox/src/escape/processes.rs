@@ -54,15 +54,18 @@ impl Watch {
         self.longest_over
     }
 
-    /// Ends those that are left, so that they are not in the way of the next attempt.
-    pub(super) fn end_all(&self) {
+    /// Ends those that are left, so that they are in nobody's way.
+    pub(super) fn end_all(&mut self) {
         self.seen.iter().copied().for_each(end);
+        self.left(Duration::from_secs(1));
     }
 
     /// Those that are left, a moment after they should be gone.
-    pub(super) fn left(&self, moment: Duration) -> Vec<String> {
+    pub(super) fn left(&mut self, moment: Duration) -> Vec<String> {
         let end = Instant::now() + moment;
         loop {
+            // Those whose parents ended have come to this process meanwhile.
+            self.look();
             bury(&self.seen);
             let living = table();
             let left = self.seen.iter().filter(|process| living.contains_key(process));
