@@ -111,6 +111,10 @@ impl Trial<'_> {
                 verdict.unclear.push("it said nothing".to_owned());
             }
             ProgramEnd::Completed => {}
+            // Such an attempt leaves its session alone, unless it got hold of what keeps it.
+            ProgramEnd::Lost(loss) if ends == Ends::Well => {
+                verdict.through.push(format!("host: the session was lost: {loss}"));
+            }
             _ if ends == Ends::Well => {
                 verdict.unclear.push("it did not come to its end".to_owned())
             }

@@ -129,7 +129,7 @@ fn a_broken_attempt_is_no_proof() {
     assert_eq!(judged(|| raised_by("TypeError: x"), Ends::Well), Outcome::Unclear);
     assert_eq!(judged(|| raised_by("ImportError: x"), Ends::Well), Outcome::Absent);
     let lost = || ended(ProgramEnd::Lost(SessionLoss::Killed));
-    assert_eq!(judged(lost, Ends::Well), Outcome::Unclear);
+    assert_eq!(judged(lost, Ends::Well), Outcome::Escaped);
     assert_eq!(judged(lost, Ends::Stopped), Outcome::Refused);
 }
 
