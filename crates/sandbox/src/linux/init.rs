@@ -23,11 +23,15 @@ use super::{lockdown, room};
 const INSIDE_ID: u32 = 1000;
 
 /// Builds a sandbox and keeps watch in it, if this process was begun for that: the whole of a
-/// program that is given to [`LinuxSandbox`](super::LinuxSandbox). Call it in a process of one
-/// thread.
+/// program that is given to [`LinuxSandbox`](super::LinuxSandbox). Call it first, in a process of
+/// one thread that has opened nothing: all but its standard streams is closed.
 ///
 /// It ends with the sandbox.
 pub fn serve_init() -> ExitCode {
+    if let Err(error) = sys::close_inherited() {
+        eprintln!("what the host has open cannot be closed: {error}");
+        return ExitCode::FAILURE;
+    }
     let Ok(channel) = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3) else {
         return ExitCode::FAILURE;
     };
@@ -59,7 +63,6 @@ fn stage<T, E: Into<io::Error>>(stage: &'static str, result: Result<T, E>) -> Re
 fn build(plan: &Plan, channel: &Channel) -> Result<(), Stopped> {
     // A terminal's Ctrl-C is for the host.
     stage("a session of its own", rustix::process::setsid())?;
-    stage("closing the host's files", sys::close_others_on_exec())?;
     for group in &plan.cgroup {
         stage("the control group", fs_err::write(group, "0"))?;
     }

@@ -77,11 +77,11 @@ pub(super) fn restrict_mount(tree: impl AsFd, set: u64) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Has every descriptor but the three standard ones closed when another program is begun.
-pub(super) fn close_others_on_exec() -> io::Result<()> {
-    const CLOSE_ON_EXEC: libc::c_uint = 1 << 2;
-    // SAFETY: this only sets a flag of descriptors; none is closed under an owner.
-    let result =
-        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOSE_ON_EXEC) };
+/// Closes every descriptor but the three standard ones: what the host had open and did not mark is
+/// not for a sandbox. Called first in a process, before anything in it owns one.
+pub(super) fn close_inherited() -> io::Result<()> {
+    // SAFETY: as said above, nothing in this process owns what is closed. An owner that there was
+    // all the same gets an error on its next use; no memory depends on a descriptor here.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
