@@ -13,6 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("a traceback shows the program's lines alone", a_traceback_shows_the_programs_lines),
     check("what is no Python is raised and not run", what_is_no_python_is_raised),
     check("an exit ends the program and not the session", an_exit_keeps_the_session),
+    check("streams that a program closed or took are there for the next", streams_are_there_again),
     check("there is nobody to ask", there_is_nobody_to_ask),
     check("endless recursion is an error", endless_recursion_is_an_error),
     check("a value that cannot be shown keeps the session", a_value_that_cannot_be_shown),
@@ -127,11 +128,37 @@ fn what_is_no_python_is_raised(sandbox: &dyn Sandbox) -> Checked {
 
 fn an_exit_keeps_the_session(sandbox: &dyn Sandbox) -> Checked {
     let mut session = open(sandbox)?;
-    for exit in ["sys.exit(3)", "sys.exit()", "exit()", "raise SystemExit('over')"] {
+    let exits = [
+        ("sys.exit()", true),
+        ("sys.exit(0)", true),
+        ("exit()", true),
+        ("sys.exit(3)", false),
+        ("raise SystemExit('over')", false),
+    ];
+    for (exit, is_well) in exits {
         let execution = run(&mut *session, &format!("import sys\nkept = 7\n{exit}\nkept = 8"))?;
-        let ended = matches!(execution.end, ProgramEnd::Completed | ProgramEnd::Raised { .. });
+        let ended = match execution.end {
+            ProgramEnd::Completed => is_well,
+            ProgramEnd::Raised { .. } => !is_well,
+            _ => false,
+        };
         that(ended, || format!("{exit} ended as {:?}", execution.end))?;
         gives(&mut *session, "kept", "7")?;
+    }
+    Ok(Kept::Yes)
+}
+
+fn streams_are_there_again(sandbox: &dyn Sandbox) -> Checked {
+    let mut session = open(sandbox)?;
+    let harms = [
+        "import sys\nsys.stdout.close()",
+        "import io, sys\nsys.stdout = io.StringIO()\nsys.stderr = None",
+        "import os\nos.close(1)",
+    ];
+    for harm in harms {
+        run(&mut *session, harm)?;
+        let execution = run(&mut *session, "print('heard')")?;
+        same(harm, &execution.logs.trim_end(), &"heard")?;
     }
     Ok(Kept::Yes)
 }

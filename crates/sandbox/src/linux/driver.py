@@ -6,6 +6,7 @@ through their own two streams; only results go here.
 
 import ast
 import builtins
+import io
 import json
 import linecache
 import os
@@ -129,6 +130,8 @@ def run(code, number, space):
             running = False
     except BaseException as error:
         running = False
+        if isinstance(error, SystemExit) and error.code in (None, 0):
+            return result
         stopped = isinstance(error, KeyboardInterrupt)
         result["end"] = "interrupted" if stopped else "raised"
         try:
@@ -137,6 +140,20 @@ def run(code, number, space):
             told = f"{type(error).__name__}: its traceback cannot be shown: {type(worse).__name__}"
         result["traceback"] = shorten(told, TRACEBACK_CHARS)
     return result
+
+
+def open_streams(kept):
+    """New ones for each program, which may have closed or replaced those of the last."""
+    sys.stdin = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(kept, number)
+        raw = io.FileIO(number, "w", closefd=False)
+        # Written through, so that what goes to both comes in order.
+        stream = io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", write_through=True)
+        setattr(sys, name, stream)
 
 
 def finish(result):
@@ -167,8 +184,7 @@ def main():
     global running
     channel = socket.socket(fileno=os.dup(0))
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")
+    kept = os.dup(1)
     sys.path.append(os.path.dirname(HERE))
     sys.path.append(os.getcwd())
     sys.modules["docent_driver"] = sys.modules["__main__"]
@@ -182,6 +198,7 @@ def main():
         number += 1
         try:
             forget_figures()
+            open_streams(kept)
         except OSError:
             pass
         try:
