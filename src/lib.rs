@@ -25,6 +25,7 @@
 //! | build assistants, threads and runs as in the Assistants API | [`Library::engine`], [`Engine`] |
 //! | keep several vector stores, filter, explain | [`Library::collections`], [`Collections`] |
 //! | change the embedder of documents that are in | [`Library::reembed`] |
+//! | run the programs that models write | [`LibraryBuilder::programs`], [`Sandbox`] |
 //! | take a whole library elsewhere | [`Library::export`], [`Library::import`] |
 //! | choose, fetch or bring models | [`LibraryBuilder`], [`inference`] |
 //! | bring a store, an index, a model or a tool of your own | the sockets: [`Store`], [`Index`], [`Embedder`], [`Reranker`], [`ChatModel`], [`Tool`] |
