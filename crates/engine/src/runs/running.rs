@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use docent_core::{
-    Call, CodeOutput, Error, ErrorKind, Execution, ProgramEnd, Result, RunError, RunStep, StepCall,
-    StepDetails,
+    Call, CodeOutput, Direction, Error, ErrorKind, Execution, ProgramEnd, Result, RunError, RunStep,
+    Scan, StepCall, StepDetails,
 };
 
 use super::calls;
@@ -112,7 +112,7 @@ fn run(worker: &Worker, scene: &Scene, step: &RunStep, program: &str) -> Result<
         return Err(halt);
     }
     let mut notes = ran.missing;
-    if ran.is_new && ran_before(scene, step) {
+    if ran.is_new && (ran_before(scene, step) || thread_ran_before(worker)?) {
         notes.insert(0, logs::NEW_SESSION.to_owned());
     }
     Ok(Outcome::of(ran.execution, &notes, sessions))
@@ -120,13 +120,29 @@ fn run(worker: &Worker, scene: &Scene, step: &RunStep, program: &str) -> Result<
 
 /// Whether the run had programs run before this one: they may have left what is not there now.
 fn ran_before(scene: &Scene, step: &RunStep) -> bool {
-    let answered =
-        |call: &StepCall| matches!(call.call, Call::CodeInterpreter { outputs: Some(_), .. });
-    let here = match &step.details {
-        StepDetails::ToolCalls { calls } => calls.iter().any(answered),
-        _ => false,
-    };
-    here || scene.programs().next().is_some()
+    has_run(step) || scene.programs().next().is_some()
+}
+
+/// Whether one of the thread's last runs did. Their session may have been idle for too long, left
+/// to another thread, or in a process that is gone.
+fn thread_ran_before(worker: &Worker) -> Result<bool> {
+    const LOOKED_AT: usize = 20;
+    let read = worker.inner.store.read()?;
+    let prefix = tables::parent(&worker.run.thread);
+    let direction = Direction::Backward;
+    let newest = Scan { prefix: &prefix, limit: LOOKED_AT, direction, ..Scan::default() };
+    for ((_, run), ()) in tables::THREAD_RUNS.scan(read.as_ref(), newest)? {
+        if run != worker.run.id && tables::steps(read.as_ref(), run)?.iter().any(has_run) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a program of the step was run.
+fn has_run(step: &RunStep) -> bool {
+    let StepDetails::ToolCalls { calls } = &step.details else { return false };
+    calls.iter().any(|it| matches!(it.call, Call::CodeInterpreter { outputs: Some(_), .. }))
 }
 
 /// A program that was run.

@@ -458,7 +458,8 @@ fn a_session_that_was_lost_while_nobody_looked_is_replaced() {
     let engine = library.open();
     let (assistant, thread) = (coder(&engine), thread(&engine));
     go(&engine, assistant, thread);
-    assert_eq!(logs(&engine, &go(&engine, assistant, thread)), ["hi\n"]);
+    let told = "[A new session was begun: variables and files of earlier programs are gone.]\nhi\n";
+    assert_eq!(logs(&engine, &go(&engine, assistant, thread)), [told]);
     assert_eq!((sandbox.opened(), sandbox.open_now()), (2, 1));
 }
 
