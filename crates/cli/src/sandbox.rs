@@ -62,13 +62,15 @@ fn make(python: &Path, setup: &Setup) -> Result<Outcome> {
 }
 
 fn check(json: bool, setup: &Setup) -> Result<Outcome> {
-    let sandbox = open(&setup.sandbox).context("programs that models write are not run")?;
-    let spec = sandbox.spec();
+    let opened = open(&setup.sandbox).context("programs that models write are not run")?;
+    let spec = opened.sandbox.spec();
     if json {
+        let (backend, language) = (&spec.name, &spec.language);
         write_json(&Json {
-            backend: &spec.name,
-            language: &spec.language,
+            backend,
+            language,
             packages: &spec.packages,
+            lacking: &opened.lacking,
         })?;
         return Ok(Outcome::Done);
     }
@@ -79,6 +81,9 @@ fn check(json: bool, setup: &Setup) -> Result<Outcome> {
         some => some.join(", "),
     };
     writeln!(out, "{DIM}{packages}{DIM:#}")?;
+    for lacking in &opened.lacking {
+        writeln!(out, "it stands, but {lacking}")?;
+    }
     Ok(Outcome::Done)
 }
 
@@ -87,4 +92,6 @@ struct Json<'a> {
     backend: &'a str,
     language: &'a str,
     packages: &'a [String],
+    /// Walls that this machine lacks; the others stand.
+    lacking: &'a [String],
 }

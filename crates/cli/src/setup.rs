@@ -129,7 +129,7 @@ impl Setup {
     /// Who runs the programs that models write. A server begins without, and says why.
     fn programs(&self) -> Programs {
         match sandbox::open(&self.sandbox) {
-            Ok(sandbox) => Programs::new(sandbox, self.sandbox.options()),
+            Ok(opened) => Programs::new(opened.sandbox, self.sandbox.options()),
             Err(error) => {
                 let why = error.message().to_owned();
                 if !self.sandbox.is_off() {

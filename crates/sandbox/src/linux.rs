@@ -133,6 +133,7 @@ pub struct LinuxSandbox {
     interpreter: Interpreter,
     groups: Groups,
     spec: SandboxSpec,
+    lacking: Vec<String>,
 }
 
 impl LinuxSandbox {
@@ -143,9 +144,21 @@ impl LinuxSandbox {
     /// [`Unavailable`](docent_core::ErrorKind::Unavailable) if this machine cannot build the
     /// sandbox, or it does not hold, with the reason and what helps.
     pub fn open(options: LinuxOptions) -> Result<Self> {
-        let sandbox = Self::untried(options)?;
-        sandbox.prove()?;
+        let mut sandbox = Self::untried(options)?;
+        sandbox.lacking = sandbox.prove()?;
+        if !sandbox.groups.can_be_made() {
+            sandbox.lacking.push("no control group can be made; memory is watched instead".into());
+        }
+        for lacking in &sandbox.lacking {
+            tracing::info!(lacking, "the sandbox stands without one of its walls");
+        }
         Ok(sandbox)
+    }
+
+    /// What this machine lacks of the walls, in words; the others stand. `docs/security.md` says
+    /// which attempts each of them stops.
+    pub fn lacking(&self) -> &[String] {
+        &self.lacking
     }
 
     /// The same without trying the walls, which a test that takes one away would fail at.
@@ -156,22 +169,22 @@ impl LinuxSandbox {
             language: format!("Python {}", interpreter.version),
             packages: interpreter.packages.clone(),
         };
-        Ok(Self { options, interpreter, groups: Groups::find(), spec })
+        Ok(Self { options, interpreter, groups: Groups::find(), spec, lacking: Vec::new() })
     }
 
-    /// Runs a program and two that try to get out.
-    fn prove(&self) -> Result<()> {
+    /// Runs a program and two that try to get out; gives what this kernel lacks.
+    fn prove(&self) -> Result<Vec<String>> {
         let secret = std::env::temp_dir().join(format!("docent-probe-{}", std::process::id()));
         fs_err::write(&secret, "secret")
             .map_err(|error| Error::unavailable(format!("the sandbox cannot be tried: {error}")))?;
         let proved = self.try_walls(&secret);
         let removed = fs_err::remove_file(&secret);
-        proved?;
-        removed.map_err(|error| Error::unavailable(error.to_string()))
+        removed.map_err(|error| Error::unavailable(error.to_string()))?;
+        proved
     }
 
-    fn try_walls(&self, secret: &Path) -> Result<()> {
-        let mut session = self.open(&SandboxLimits::default())?;
+    fn try_walls(&self, secret: &Path) -> Result<Vec<String>> {
+        let mut session = self.begin(&SandboxLimits::default())?;
         let mut run = |program: &str| session.run(program, &mut |_| ControlFlow::Continue(()));
         let sum = run("1 + 1")?;
         if sum.value.as_deref() != Some("2") {
@@ -180,7 +193,18 @@ impl LinuxSandbox {
         let file = run(&format!("open({:?}).read()", secret.display().to_string()))?;
         must_raise("a file of the host's", "FileNotFoundError", &file)?;
         let socket = run("import socket\nsocket.socket()")?;
-        must_raise("a socket", "PermissionError", &socket)
+        must_raise("a socket", "PermissionError", &socket)?;
+        Ok(std::mem::take(&mut session.lacking))
+    }
+
+    fn begin(&self, limits: &SandboxLimits) -> Result<LinuxSession> {
+        let span = tracing::info_span!("sandbox.open");
+        let _entered = span.enter();
+        let group = self.groups.make(limits, self.options.layers.memory);
+        let plan = self.plan(limits, group.doors())?;
+        let mut init = Command::new(&self.options.init);
+        init.args(&self.options.init_arguments).env_clear().current_dir("/");
+        LinuxSession::open(&mut init, &plan, limits, group)
     }
 
     fn plan(&self, limits: &SandboxLimits, cgroup: Vec<PathBuf>) -> Result<Plan> {
@@ -224,13 +248,7 @@ impl Sandbox for LinuxSandbox {
     }
 
     fn open(&self, limits: &SandboxLimits) -> Result<Box<dyn Session>> {
-        let span = tracing::info_span!("sandbox.open");
-        let _entered = span.enter();
-        let group = self.groups.make(limits, self.options.layers.memory);
-        let plan = self.plan(limits, group.doors())?;
-        let mut init = Command::new(&self.options.init);
-        init.args(&self.options.init_arguments).env_clear().current_dir("/");
-        Ok(Box::new(LinuxSession::open(&mut init, &plan, limits, group)?))
+        Ok(Box::new(self.begin(limits)?))
     }
 }
 

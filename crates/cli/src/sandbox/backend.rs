@@ -60,8 +60,15 @@ enum Backend {
     Off,
 }
 
+/// A sandbox that held when it was tried.
+pub(crate) struct Opened {
+    pub(crate) sandbox: Arc<dyn Sandbox>,
+    /// Walls that this machine lacks, in words; the others stand.
+    pub(crate) lacking: Vec<String>,
+}
+
 /// Builds and tries the sandbox that `settings` ask for.
-pub(crate) fn open(settings: &SandboxSettings) -> docent::Result<Arc<dyn Sandbox>> {
+pub(crate) fn open(settings: &SandboxSettings) -> docent::Result<Opened> {
     match settings.backend {
         Backend::Off => Err(Error::unavailable("docent.toml turns the sandbox off")),
         Backend::Linux => open_linux(settings),
@@ -74,7 +81,7 @@ pub(crate) fn open(settings: &SandboxSettings) -> docent::Result<Arc<dyn Sandbox
 }
 
 #[cfg(target_os = "linux")]
-fn open_linux(settings: &SandboxSettings) -> docent::Result<Arc<dyn Sandbox>> {
+fn open_linux(settings: &SandboxSettings) -> docent::Result<Opened> {
     use docent::sandbox::linux::{LinuxOptions, LinuxSandbox};
 
     let program = std::env::current_exe().map_err(unknown)?;
@@ -84,11 +91,13 @@ fn open_linux(settings: &SandboxSettings) -> docent::Result<Arc<dyn Sandbox>> {
     if let Some(python) = settings.python.clone().or(made) {
         options.python = python;
     }
-    Ok(Arc::new(LinuxSandbox::open(options)?))
+    let sandbox = LinuxSandbox::open(options)?;
+    let lacking = sandbox.lacking().to_vec();
+    Ok(Opened { sandbox: Arc::new(sandbox), lacking })
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_linux(_: &SandboxSettings) -> docent::Result<Arc<dyn Sandbox>> {
+fn open_linux(_: &SandboxSettings) -> docent::Result<Opened> {
     Err(Error::unavailable("the sandbox here is Linux's, and this is another system"))
 }
 
@@ -135,9 +144,10 @@ mod wasm {
         })
     }
 
-    pub(super) fn open() -> docent::Result<Arc<dyn Sandbox>> {
+    pub(super) fn open() -> docent::Result<Opened> {
         let (python, compiled) = places().map_err(|error| unknown(format!("{error:#}")))?;
-        Ok(Arc::new(WasmSandbox::open(&python, &compiled)?))
+        let sandbox = Arc::new(WasmSandbox::open(&python, &compiled)?);
+        Ok(Opened { sandbox, lacking: Vec::new() })
     }
 
     pub(super) fn make(options: &Setup) -> Result<()> {
@@ -148,7 +158,7 @@ mod wasm {
         let mut shown = Shown { console: &options.console, step: None, bar: None };
         setup(&python, &compiled, &mut |progress| shown.tell(progress))?;
         drop(shown);
-        let sandbox = open()?;
+        let sandbox = open()?.sandbox;
         let mut out = options.console.out();
         writeln!(out, "{} in WebAssembly", plain::line(&sandbox.spec().language))?;
         Ok(())
@@ -191,7 +201,7 @@ mod wasm {
         false
     }
 
-    pub(super) fn open() -> docent::Result<Arc<dyn Sandbox>> {
+    pub(super) fn open() -> docent::Result<Opened> {
         Err(unknown(WITHOUT))
     }
 

@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use docent_core::{
-    Call, CodeOutput, Direction, Error, ErrorKind, Execution, ProgramEnd, Result, RunError, RunStep,
-    Scan, StepCall, StepDetails,
+    Call, CodeOutput, Direction, Error, ErrorKind, Execution, ProgramEnd, Result, RunError,
+    RunStep, Scan, StepCall, StepDetails,
 };
 
 use super::calls;

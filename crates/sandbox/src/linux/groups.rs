@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use docent_core::SandboxLimits;
+use rustix::fs::Access;
 
 /// What the warden and the builder need beside the program.
 const SPARE_BYTES: u64 = 32 << 20;
@@ -41,6 +42,12 @@ impl Groups {
         let found = Self { parents, leavings: Arc::default() };
         found.sweep();
         found
+    }
+
+    /// Whether this user may make any.
+    pub(super) fn can_be_made(&self) -> bool {
+        let is_ours = |folder: &PathBuf| rustix::fs::access(folder, Access::WRITE_OK).is_ok();
+        self.parents.iter().any(|(folder, _)| is_ours(folder))
     }
 
     /// Removes the groups that a killed process left.

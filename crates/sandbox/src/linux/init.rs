@@ -87,8 +87,9 @@ fn build(plan: &Plan, channel: &Channel) -> Result<(), Stopped> {
             if plan.layers.hostname {
                 stage("a host's name", rustix::system::sethostname(b"sandbox"))?;
             }
-            stage("the lock", lockdown::lock(plan))?;
+            let lacking = stage("the lock", lockdown::lock(plan))?;
             let program = stage("the interpreter", begin(plan))?;
+            stage("the channel", channel.send(&Reply::Ready(lacking), None))?;
             stage("the watch", watch(plan, channel, program, folders))
         }
     }
@@ -167,6 +168,5 @@ fn data_folder() -> &'static Path {
 }
 
 fn watch(plan: &Plan, channel: &Channel, program: Child, folders: [OwnedFd; 2]) -> io::Result<()> {
-    channel.send(&Reply::Ready, None)?;
     Warden::new(plan, channel, program, folders)?.watch()
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
-    Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
@@ -15,8 +15,9 @@ use super::wire::Plan;
 /// Locks this process and everything it begins from now on.
 ///
 /// The warden is locked as well: it needs no more than the program does, and what it cannot do
-/// nobody can make it do.
-pub(super) fn lock(plan: &Plan) -> io::Result<()> {
+/// nobody can make it do. Gives what this kernel lacks, in words.
+pub(super) fn lock(plan: &Plan) -> io::Result<Vec<String>> {
+    let mut lacking = Vec::new();
     let layers = &plan.layers;
     if layers.limits {
         limit(plan)?;
@@ -31,12 +32,12 @@ pub(super) fn lock(plan: &Plan) -> io::Result<()> {
     // Without it neither of the next two is allowed; nothing is gained by having it alone.
     rustix::thread::set_no_new_privs(true)?;
     if layers.landlock {
-        restrict_files()?;
+        lacking.extend(restrict_files()?);
     }
     if layers.calls {
         calls::restrict()?;
     }
-    Ok(())
+    Ok(lacking)
 }
 
 /// Eight times the memory a session may have: libraries reserve much that they never touch, and
@@ -104,7 +105,7 @@ fn keep_capabilities() -> io::Result<()> {
 
 /// Landlock, as far as this kernel has it: no writing but in two folders, no TCP, no signals and no
 /// abstract sockets beyond the sandbox. <https://docs.kernel.org/userspace-api/landlock.html>
-fn restrict_files() -> io::Result<()> {
+fn restrict_files() -> io::Result<Option<String>> {
     let newest = ABI::V6;
     let all = AccessFs::from_all(newest);
     let nodes = AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeSock | AccessFs::MakeFifo;
@@ -125,6 +126,12 @@ fn restrict_files() -> io::Result<()> {
         let path = PathFd::new(path).map_err(io::Error::other)?;
         set.add_rule(PathBeneath::new(path, *access)).map_err(io::Error::other)
     })?;
-    ruleset.restrict_self().map_err(io::Error::other)?;
-    Ok(())
+    let enforced = ruleset.restrict_self().map_err(io::Error::other)?.ruleset;
+    Ok(match enforced {
+        RulesetStatus::FullyEnforced => None,
+        RulesetStatus::PartiallyEnforced => {
+            Some("this kernel has an older Landlock; Linux 6.12 has all of it".into())
+        }
+        RulesetStatus::NotEnforced => Some("this kernel has no Landlock".into()),
+    })
 }

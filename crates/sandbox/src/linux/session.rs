@@ -45,6 +45,8 @@ pub(super) struct LinuxSession {
     inside: Option<Inside>,
     limits: SandboxLimits,
     loss: Option<SessionLoss>,
+    /// Walls that this kernel lacks, in words.
+    pub(super) lacking: Vec<String>,
 }
 
 /// What leads inside. Dropping it ends everything there.
@@ -72,14 +74,15 @@ impl LinuxSession {
         let failed = |error: io::Error| Error::unavailable(format!("no sandbox: {error}"));
         let inside = Inside::begin(init, group).map_err(failed)?;
         inside.channel().and_then(|channel| channel.send(plan, None)).map_err(failed)?;
-        match inside.reply(BUILDING).map_err(failed)? {
-            (Reply::Ready, _) => {}
+        let lacking = match inside.reply(BUILDING).map_err(failed)? {
+            (Reply::Ready(lacking), _) => lacking,
             (Reply::Failed(why), _) => {
                 return Err(Error::unavailable(format!("no sandbox could be built: {why}")));
             }
             (other, _) => return Err(Error::internal(format!("a new sandbox said {other:?}"))),
-        }
-        let mut session = Self { inside: Some(inside), limits: limits.clone(), loss: None };
+        };
+        let (inside, limits) = (Some(inside), limits.clone());
+        let mut session = Self { inside, limits, loss: None, lacking };
         session.greet()?;
         Ok(session)
     }

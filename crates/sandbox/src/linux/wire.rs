@@ -78,8 +78,8 @@ pub(super) enum Folder {
 /// What a warden says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
-    /// The walls stand and the program was started.
-    Ready,
+    /// The walls stand, but for what this kernel lacks, and the program was started.
+    Ready(Vec<String>),
     /// They could not be built.
     Failed(String),
     /// The file, in the same packet.
