@@ -1,8 +1,8 @@
 //! The WebAssembly sandbox, with the real interpreter.
 //!
-//! It is fetched by `docent sandbox setup --wasm`, or put into the folder that
-//! `DOCENT_WASM_ARTIFACT` names; its compiled code goes to the one of `DOCENT_WASM_CACHE`. Without
-//! it the tests are skipped and say so, unless `DOCENT_TEST_SANDBOX=required`.
+//! It lies in the folder that `DOCENT_WASM_ARTIFACT` names; its compiled code goes to the one of
+//! `DOCENT_WASM_CACHE`. Without it the tests are skipped and say so, unless
+//! `DOCENT_TEST_SANDBOX=required`, which has it fetched.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use docent_core::{Execution, ProgramEnd, Sandbox, SandboxLimits, Session, SessionLoss};
 use docent_sandbox::conformance::{self, Abilities};
 use docent_sandbox::escape::{self, Fuzz, Host, Outcome};
-use docent_sandbox::wasm::{WasmSandbox, is_fetched};
+use docent_sandbox::wasm::{self, WasmSandbox, is_fetched};
 
 /// The sandbox, which takes a second to open, and minutes the first time.
 fn sandbox() -> Option<&'static WasmSandbox> {
@@ -36,6 +36,7 @@ fn open() -> Option<WasmSandbox> {
         eprintln!("skipped: there is no WebAssembly Python in {}", artifact.display());
         return None;
     }
+    wasm::setup(&artifact, &cache, &mut |_| ControlFlow::Continue(())).unwrap();
     Some(WasmSandbox::open(&artifact, &cache).unwrap())
 }
 
