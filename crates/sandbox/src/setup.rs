@@ -49,6 +49,10 @@ pub fn install(home: &Path, python: &Path, on_line: &mut OnLine<'_>) -> Result<P
     let unfinished = unfinished.map_err(unavailable)?;
     make(unfinished.path(), python, on_line)?;
     let place = environment(home);
+    if place.exists() && interpreter(home).is_none() {
+        // The Python it was made with is gone: it leads nowhere.
+        fs_err::remove_dir_all(&place).map_err(unavailable)?;
+    }
     match fs_err::rename(unfinished.path(), &place) {
         Ok(()) => drop(unfinished.keep()),
         // Another setup was faster, and made the same.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use docent_sandbox::linux::{LinuxOptions, LinuxSandbox, serve_init};
+use docent_sandbox::linux::{Layers, LinuxOptions, LinuxSandbox, serve_init};
 use docent_sandbox::{conformance, setup};
 
 use crate::{escapes, left};
@@ -19,6 +19,7 @@ const AS_USER: &str = "__as-user";
 const NOBODY: u32 = 65534;
 
 const TESTS: &[(&str, fn())] = &[
+    ("a_sandbox_that_does_not_hold_is_refused", a_sandbox_that_does_not_hold_is_refused),
     ("it_keeps_every_promise_of_the_socket", it_keeps_every_promise_of_the_socket),
     ("it_holds_against_every_attempt", escapes::it_holds_against_every_attempt),
     (
@@ -110,5 +111,20 @@ pub(crate) fn sandbox() -> LinuxSandbox {
 fn it_keeps_every_promise_of_the_socket() {
     for skipped in conformance::all(&sandbox()) {
         eprintln!("not checked: {} ({})", skipped.claim, skipped.reason);
+    }
+}
+
+fn a_sandbox_that_does_not_hold_is_refused() {
+    let weak = [
+        (Layers { files: false, ..Layers::default() }, "the host's files"),
+        (Layers { calls: false, ..Layers::default() }, "a socket"),
+    ];
+    // Among the host's files as they are, a user of the sandbox's own sees no home of root's.
+    let python = PathBuf::from("/usr/bin/python3");
+    for (layers, reached) in weak {
+        let options = LinuxOptions { layers, python: python.clone(), ..options() };
+        let refused = LinuxSandbox::open(options);
+        let error = refused.expect_err("it does not hold").to_string();
+        assert!(error.contains(reached), "{error}");
     }
 }
