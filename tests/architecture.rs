@@ -23,6 +23,7 @@ const FACADE: &[&str] = &["core", "ingest", "store", "inference", "sandbox", "re
 /// Files that may hold unsafe code, each with its own reason inside.
 const UNSAFE_FILES: &[&str] = &[
     "crates/inference/src/bert/int8.rs",
+    "crates/inference/src/decoder/int8.rs",
     "crates/retrieval/src/exact/dot.rs",
     "crates/sandbox/src/linux/sys.rs",
     "crates/sandbox/src/wasm/compiled/mapped.rs",

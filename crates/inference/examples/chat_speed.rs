@@ -1,9 +1,9 @@
 //! How fast a local chat model reads and writes, by form of its weights.
 //!
 //! ```text
-//! RAYON_NUM_THREADS=1 cargo run --release -p docent-inference --example chat_speed -- q8 256 64
+//! RAYON_NUM_THREADS=1 cargo run --release -p docent-inference --example chat_speed -- shipped 256 64
 //! ```
-//! Arguments: form of the weights (`shipped`, `q8`, `f32`), tokens of prompt, tokens of answer.
+//! Arguments: form of the weights (`shipped`, `f32`), tokens of prompt, tokens of answer.
 //! Needs the weights: `docent models pull SmolLM2-135M-Instruct`.
 
 use std::error::Error;
@@ -20,9 +20,8 @@ const ROUNDS: usize = 3;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |at: usize, default: &str| arguments.get(at).cloned().unwrap_or(default.into());
-    let weights = match argument(0, "q8").as_str() {
+    let weights = match argument(0, "shipped").as_str() {
         "shipped" => Weights::AsShipped,
-        "q8" => Weights::Q8,
         "f32" => Weights::F32,
         other => return Err(format!("no such form of weights: {other}").into()),
     };

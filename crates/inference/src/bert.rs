@@ -11,12 +11,12 @@
 //! packed once ([`matmul`]), attention by tiles ([`attention`]) and vector functions ([`math`]).
 //! candle reads the weights and is the reference in tests.
 
-mod aligned;
+pub(crate) mod aligned;
 mod attention;
 mod head;
 mod int8;
-mod math;
-mod matmul;
+pub(crate) mod math;
+pub(crate) mod matmul;
 mod q4;
 mod weights;
 mod words;

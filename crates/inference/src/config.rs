@@ -60,7 +60,8 @@ pub struct LocalConfig {
     /// A name in the model catalog.
     #[serde(default)]
     pub model: Option<String>,
-    /// A smaller window than the model's own, to save memory.
+    /// How many tokens of prompt and answer it takes, at most as many as it was trained for; 8,192
+    /// of them unless told otherwise, because their keys and values take memory.
     #[serde(default)]
     pub context_tokens: Option<usize>,
     /// How long an answer may be when the request does not say.
@@ -70,6 +71,10 @@ pub struct LocalConfig {
     /// do not choose tools sensibly.
     #[serde(default)]
     pub profile: Option<Profile>,
+    /// How many megabytes of conversations that were read are kept in memory, so that what follows
+    /// them is answered sooner; 512 unless told otherwise, 0 keeps none.
+    #[serde(default)]
+    pub prefix_cache_mb: Option<usize>,
 }
 
 /// A chat model behind an OpenAI-compatible endpoint.

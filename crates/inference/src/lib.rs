@@ -29,6 +29,8 @@ mod manifest;
 #[cfg(feature = "local-models")]
 mod bert;
 #[cfg(feature = "local-models")]
+mod decoder;
+#[cfg(feature = "local-models")]
 mod e5s1;
 #[cfg(feature = "local-models")]
 mod embed;

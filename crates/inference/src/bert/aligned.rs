@@ -8,21 +8,21 @@ const LINE: usize = 64 / size_of::<f32>();
 /// A buffer whose first number begins a cache line. A 64-byte load that straddles two lines
 /// costs two loads, and every load of an unaligned panel would.
 #[derive(Debug, Default)]
-pub(super) struct AlignedBuffer {
+pub(crate) struct AlignedBuffer {
     data: Vec<f32>,
     start: usize,
     len: usize,
 }
 
 impl AlignedBuffer {
-    pub(super) fn zeros(len: usize) -> Self {
+    pub(crate) fn zeros(len: usize) -> Self {
         let mut buffer = Self::default();
         buffer.resize(len);
         buffer
     }
 
     /// Makes it `len` long. What it holds is then whatever it held before, or 0.
-    pub(super) fn resize(&mut self, len: usize) {
+    pub(crate) fn resize(&mut self, len: usize) {
         if self.start + len > self.data.len() {
             // Not `resize`: the old numbers need not move along.
             self.data = vec![0.0; len + LINE];

@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 ///
 /// Cephes' `expf`: 2^n times a polynomial over half a binary order.
 #[inline(always)]
-pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let x = simd.max_f32s(x, simd.splat_f32s(-87.0));
     let x = simd.min_f32s(x, simd.splat_f32s(88.0));
     // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
@@ -91,7 +91,7 @@ pub(super) fn layer_norm<S: Simd>(
 
 /// The product of two rows.
 #[inline(always)]
-pub(super) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     let ((a, a_rest), (b, b_rest)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
     let mut sums = [simd.splat_f32s(0.0); LANES];
     for (step, (&a, &b)) in a.iter().zip(b).enumerate() {

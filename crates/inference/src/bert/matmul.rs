@@ -23,13 +23,13 @@ const PACKED: usize = 1 << 16;
 /// The widths and heights of tiles: 24 accumulators of AVX-512's 32 registers, 12 of AVX2's 16,
 /// 12 of NEON's 32. All divide [`ROW_MULTIPLE`].
 #[inline(always)]
-const fn tile_rows(lanes: usize) -> usize {
+pub(crate) const fn tile_rows(lanes: usize) -> usize {
     if matches!(lanes, 4 | 16) { 12 } else { 6 }
 }
 
 /// Two vectors.
 #[inline(always)]
-pub(super) const fn panel_width(lanes: usize) -> usize {
+pub(crate) const fn panel_width(lanes: usize) -> usize {
     2 * lanes
 }
 
@@ -43,7 +43,18 @@ pub(super) fn tile<S: Simd, const R: usize>(
     stride: usize,
     right: &[S::f32s],
 ) -> [[S::f32s; 2]; R] {
-    let mut sums = [[simd.splat_f32s(0.0); 2]; R];
+    add_tile(simd, [[simd.splat_f32s(0.0); 2]; R], left, stride, right)
+}
+
+/// [`tile`] upon sums that were begun before.
+#[inline(always)]
+pub(crate) fn add_tile<S: Simd, const R: usize>(
+    simd: S,
+    mut sums: [[S::f32s; 2]; R],
+    left: &[f32],
+    stride: usize,
+    right: &[S::f32s],
+) -> [[S::f32s; 2]; R] {
     let (right, _) = right.as_chunks::<2>();
     for (step, right) in right.iter().enumerate() {
         let Some(left) = left[step * stride..].first_chunk::<R>() else { break };

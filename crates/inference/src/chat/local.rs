@@ -1,9 +1,12 @@
-//! Chat models on this machine: GGUF weights of the llama architecture, run by candle.
+//! Chat models on this machine: GGUF weights, run by a decoder of our own.
 //!
-//! Weights are loaded once and shared; each call has its own key/value cache. The prompt is read
-//! in pieces so that a caller can break off before the first word.
+//! Weights are loaded once and shared. What a conversation has read is kept, so that the next run
+//! of its thread, and others that begin the same way, read only what is new. The prompt is read in
+//! pieces so that a caller can break off before the first word.
 
 mod gguf;
+mod prefixes;
+mod reader;
 mod template;
 mod text;
 mod tokenizer;
@@ -14,7 +17,6 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling as CandleSampling};
-use candle_transformers::models::quantized_llama::{MAX_SEQ_LEN, ModelWeights};
 use docent_core::{
     ChatDelta, ChatModel, ChatReply, ChatRequest, ChatSpec, Error, FinishReason, Profile,
     ResponseFormat, Result, Sampling, ToolChoice, Usage,
@@ -22,15 +24,17 @@ use docent_core::{
 use tracing::{debug, info_span};
 
 pub use self::gguf::Weights;
+use self::reader::{Engine, Reader};
 use self::template::Template;
 use self::text::TextStream;
 use self::tokenizer::GgufTokenizer;
 use super::tokens::estimate;
 use crate::LocalConfig;
 
-/// How many tokens of a prompt are read before the caller is asked whether to go on.
-const PREFILL_TOKENS: usize = 128;
+/// Contexts are no longer than these without being asked to: their keys and values take memory.
+const DEFAULT_CONTEXT_TOKENS: usize = 8192;
 const DEFAULT_OUTPUT_TOKENS: usize = 512;
+const DEFAULT_PREFIX_CACHE_MB: usize = 512;
 
 /// A chat model on this machine.
 ///
@@ -39,7 +43,7 @@ const DEFAULT_OUTPUT_TOKENS: usize = 512;
 /// empty [`ChatDelta::Text`] now and then, so that the caller can break off.
 pub struct Local {
     spec: ChatSpec,
-    weights: ModelWeights,
+    engine: Engine,
     tokenizer: GgufTokenizer,
     template: Template,
 }
@@ -52,7 +56,7 @@ impl Local {
     /// supported, [`Corrupt`](docent_core::ErrorKind::Corrupt) for a file that is no whole GGUF;
     /// each names the file.
     pub fn load(name: impl Into<String>, path: &Path, config: &LocalConfig) -> Result<Self> {
-        Self::load_as(name.into(), path, config, Weights::Q8)
+        Self::load_as(name.into(), path, config, Weights::AsShipped)
     }
 
     /// For measuring: [`load`](Self::load) with another form of weights.
@@ -72,13 +76,15 @@ impl Local {
         config: &LocalConfig,
         weights: Weights,
     ) -> Result<Self> {
-        let (metadata, weights) = gguf::read(path, weights)?;
-        let tokenizer = GgufTokenizer::from_metadata(&metadata)?;
-        let template = Template::new(gguf::text(&metadata, "tokenizer.chat_template"), &tokenizer)?;
-        let trained = metadata.get("llama.context_length").and_then(|value| value.to_u32().ok());
-        let trained = trained.map_or(MAX_SEQ_LEN, |tokens| tokens as usize);
-        let context_tokens =
-            config.context_tokens.unwrap_or(MAX_SEQ_LEN).min(trained).min(MAX_SEQ_LEN);
+        let file = gguf::open(path)?;
+        let tokenizer = GgufTokenizer::from_metadata(file.metadata())?;
+        let source = gguf::text(file.metadata(), "tokenizer.chat_template");
+        let template = Template::new(source, &tokenizer)?;
+        let shape = file.shape()?;
+        let wanted = config.context_tokens;
+        let usual = DEFAULT_CONTEXT_TOKENS.min(shape.original_context);
+        let context_tokens = wanted.unwrap_or(usual).min(shape.context);
+        let decoder = file.decoder(context_tokens, weights)?;
         let output = config.max_output_tokens.unwrap_or(DEFAULT_OUTPUT_TOKENS);
         let spec = ChatSpec {
             name,
@@ -86,7 +92,8 @@ impl Local {
             context_tokens,
             max_output_tokens: output.min(context_tokens / 2),
         };
-        Ok(Self { spec, weights, tokenizer, template })
+        let budget_bytes = config.prefix_cache_mb.unwrap_or(DEFAULT_PREFIX_CACHE_MB) << 20;
+        Ok(Self { spec, engine: Engine::new(decoder, budget_bytes), tokenizer, template })
     }
 
     fn refuse_what_needs_a_grammar(&self, request: &ChatRequest<'_>) -> Result<()> {
@@ -145,8 +152,7 @@ impl ChatModel for Local {
         let limit = request.sampling.max_tokens.unwrap_or(self.spec.max_output_tokens).min(room);
         let mut answer = Answering {
             model: self,
-            weights: self.weights.clone(),
-            position: 0,
+            reader: self.engine.begin(&prompt),
             chooser: chooser(&request.sampling),
             stream: TextStream::new(&request.sampling.stop),
             text: String::new(),
@@ -170,8 +176,7 @@ impl fmt::Debug for Local {
 /// One call: the shared weights with a cache of their own, and the answer so far.
 struct Answering<'a> {
     model: &'a Local,
-    weights: ModelWeights,
-    position: usize,
+    reader: Reader<'a>,
     chooser: LogitsProcessor,
     stream: TextStream,
     text: String,
@@ -181,14 +186,12 @@ struct Answering<'a> {
 
 impl Answering<'_> {
     fn run(&mut self, prompt: &[u32], limit: usize) -> Result<FinishReason> {
-        let mut logits = None;
-        for piece in prompt.chunks(PREFILL_TOKENS) {
-            if logits.is_some() && (self.on_delta)(ChatDelta::Text(String::new())).is_break() {
-                return Ok(FinishReason::Cancelled);
-            }
-            logits = Some(self.forward(piece)?);
-        }
-        let mut logits = logits.ok_or_else(|| Error::internal("an empty prompt"))?;
+        let on_delta = &mut *self.on_delta;
+        let mut go_on = || on_delta(ChatDelta::Text(String::new()));
+        let Some(logits) = self.reader.read_prompt(prompt, &mut go_on)? else {
+            return Ok(FinishReason::Cancelled);
+        };
+        let mut logits = tensor(logits)?;
         let mut finish = FinishReason::Length;
         while self.tokens < limit {
             let token = self.chooser.sample(&logits).map_err(failed)?;
@@ -205,20 +208,12 @@ impl Answering<'_> {
                 return Ok(FinishReason::Stop);
             }
             if self.tokens < limit {
-                logits = self.forward(&[token])?;
+                logits = tensor(self.reader.forward(&[token])?)?;
             }
         }
         let rest = std::mem::take(&mut self.stream).finish();
         let flow = self.push_unless_empty(rest);
         Ok(if flow.is_break() { FinishReason::Cancelled } else { finish })
-    }
-
-    /// Scores of the token after `tokens`.
-    fn forward(&mut self, tokens: &[u32]) -> Result<Tensor> {
-        let input = Tensor::new(tokens, &Device::Cpu).and_then(|input| input.unsqueeze(0));
-        let logits = input.and_then(|input| self.weights.forward(&input, self.position));
-        self.position += tokens.len();
-        logits.and_then(|logits| logits.squeeze(0)).map_err(failed)
     }
 
     /// Pushes every token's text, empty while a character is not whole: the caller may break off
@@ -248,6 +243,10 @@ fn chooser(sampling: &Sampling) -> LogitsProcessor {
         _ => CandleSampling::All { temperature },
     };
     LogitsProcessor::from_sampling(sampling.seed.unwrap_or_else(random_seed), how)
+}
+
+fn tensor(logits: &[f32]) -> Result<Tensor> {
+    Tensor::new(logits, &Device::Cpu).map_err(failed)
 }
 
 fn failed(error: candle_core::Error) -> Error {

@@ -1,0 +1,325 @@
+//! Products of rows with weights, over all cores.
+//!
+//! Many rows are divided among the cores; a few are multiplied by every core with a part of the
+//! columns. Either way each number of the result is one sum over the depth in one order: it
+//! depends neither on the other rows nor on the number of cores, to the last bit.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::int8;
+use super::packed::{COLUMNS, Weights};
+use crate::bert::aligned::AlignedBuffer;
+use crate::bert::matmul::{add_tile, panel_width, tile_rows};
+
+/// From so many rows on they are divided, not the columns. A multiple of all tiles' heights.
+const ROWS_TO_DIVIDE: usize = 24;
+
+/// How this machine multiplies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Machine {
+    pub(super) arch: Arch,
+    /// Whether quantised weights are multiplied in 8 bits.
+    pub(super) int8: bool,
+}
+
+impl Machine {
+    pub(super) fn detect() -> Self {
+        Self { arch: Arch::new(), int8: int8::available() }
+    }
+}
+
+/// One product: the weights, and where its rows go.
+pub(super) struct Product<'a> {
+    pub(super) weights: &'a Weights,
+    /// `[row][output]`
+    pub(super) out: &'a mut [f32],
+}
+
+/// Memory for products, kept for the next ones.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    cores: Vec<Core>,
+    input: Input,
+}
+
+/// What one core works with.
+#[derive(Debug, Default)]
+struct Core {
+    input: Input,
+    panel: AlignedBuffer,
+    /// `[panel][row][column]`
+    out: AlignedBuffer,
+}
+
+/// Rows as products read them.
+#[derive(Debug, Default)]
+struct Input {
+    rows: usize,
+    dims: usize,
+    int8: int8::Activations,
+    /// As they came.
+    plain: Vec<f32>,
+    /// Whole strips of rows, depth-major.
+    strips: AlignedBuffer,
+}
+
+/// A part of a matrix that results go to.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    values: &'a mut [f32],
+    /// From a row to the next.
+    row_stride: usize,
+    /// From a panel to the next.
+    panel_stride: usize,
+}
+
+impl Place<'_> {
+    #[inline(always)]
+    pub(super) fn at(&mut self, row: usize, panel: usize, count: usize) -> &mut [f32] {
+        &mut self.values[row * self.row_stride + panel * self.panel_stride..][..count]
+    }
+}
+
+/// Computes every product with the same `rows` of `dims` numbers each.
+pub(super) fn multiply(
+    machine: Machine,
+    rows: &[f32],
+    dims: usize,
+    products: &mut [Product<'_>],
+    workspace: &mut Workspace,
+) {
+    let cores = rayon::current_num_threads();
+    workspace.cores.resize_with(cores, Core::default);
+    if rows.len() / dims >= ROWS_TO_DIVIDE {
+        by_rows(machine, rows, dims, products, workspace);
+    } else {
+        by_columns(machine, rows, dims, products, workspace);
+    }
+}
+
+fn by_rows(
+    machine: Machine,
+    rows: &[f32],
+    dims: usize,
+    products: &mut [Product<'_>],
+    workspace: &mut Workspace,
+) {
+    let cores = workspace.cores.len();
+    let share = (rows.len() / dims).div_ceil(cores).next_multiple_of(ROWS_TO_DIVIDE / 2);
+    let mut outs: Vec<_> = products
+        .iter_mut()
+        .map(|product| (product.weights, product.out.chunks_mut(share * product.weights.outputs())))
+        .collect();
+    let shares = rows.chunks(share * dims).zip(&mut workspace.cores).map(|(rows, core)| {
+        let outs = outs.iter_mut().filter_map(|(weights, outs)| Some((*weights, outs.next()?)));
+        (rows, core, outs.collect::<Vec<_>>())
+    });
+    let shares: Vec<_> = shares.collect();
+    shares.into_par_iter().with_max_len(1).for_each(|(rows, core, outs)| {
+        core.input.pack(machine, rows, dims, outs.iter().map(|(weights, _)| *weights));
+        for (weights, values) in outs {
+            let outputs = weights.outputs();
+            let place = Place { values, row_stride: outputs, panel_stride: COLUMNS };
+            run(machine, &core.input, weights, 0..weights.panels(), place, &mut core.panel);
+        }
+    });
+}
+
+fn by_columns(
+    machine: Machine,
+    rows: &[f32],
+    dims: usize,
+    products: &mut [Product<'_>],
+    workspace: &mut Workspace,
+) {
+    let Workspace { cores, input } = workspace;
+    input.pack(machine, rows, dims, products.iter().map(|product| product.weights));
+    let count = cores.len();
+    let all: Vec<&Weights> = products.iter().map(|product| product.weights).collect();
+    let (input, rows) = (&*input, input.rows);
+    cores.par_iter_mut().with_max_len(1).enumerate().for_each(|(core, space)| {
+        let shares = all.iter().map(|weights| share(weights.panels(), core, count));
+        let panels: usize = shares.clone().map(|share| share.len()).sum();
+        space.out.resize(panels * rows * COLUMNS);
+        let mut rest = &mut space.out[..];
+        for (weights, share) in all.iter().zip(shares) {
+            let (values, after) = rest.split_at_mut(share.len() * rows * COLUMNS);
+            rest = after;
+            let place = Place { values, row_stride: COLUMNS, panel_stride: rows * COLUMNS };
+            run(machine, input, weights, share, place, &mut space.panel);
+        }
+    });
+    for (core, space) in cores.iter().enumerate() {
+        let mut panels = space.out.chunks_exact(rows * COLUMNS);
+        for product in &mut *products {
+            for panel in share(product.weights.panels(), core, count) {
+                let Some(values) = panels.next() else { break };
+                scatter(product, panel, values);
+            }
+        }
+    }
+}
+
+/// The panels of `core`.
+fn share(panels: usize, core: usize, cores: usize) -> Range<usize> {
+    panels * core / cores..panels * (core + 1) / cores
+}
+
+fn scatter(product: &mut Product<'_>, panel: usize, values: &[f32]) {
+    let (outputs, columns) = (product.weights.outputs(), product.weights.columns(panel));
+    let rows = product.out.chunks_exact_mut(outputs).zip(values.chunks_exact(COLUMNS));
+    for (out, values) in rows {
+        out[panel * COLUMNS..][..columns].copy_from_slice(&values[..columns]);
+    }
+}
+
+impl Input {
+    fn pack<'a>(
+        &mut self,
+        machine: Machine,
+        rows: &[f32],
+        dims: usize,
+        weights: impl Iterator<Item = &'a Weights>,
+    ) {
+        (self.rows, self.dims) = (rows.len() / dims, dims);
+        let (mut int8, mut plain) = (false, false);
+        for weights in weights {
+            match weights {
+                Weights::Codes(_) if machine.int8 => int8 = true,
+                _ => plain = true,
+            }
+        }
+        if int8 {
+            self.int8.pack(rows, dims);
+        }
+        if plain {
+            self.plain.clear();
+            self.plain.extend_from_slice(rows);
+            machine.arch.dispatch(PackStrips { rows, dims, strips: &mut self.strips });
+        }
+    }
+}
+
+fn run(
+    machine: Machine,
+    input: &Input,
+    weights: &Weights,
+    panels: Range<usize>,
+    mut place: Place<'_>,
+    panel: &mut AlignedBuffer,
+) {
+    match weights {
+        Weights::Codes(codes) if machine.int8 => {
+            int8::multiply(&input.int8, codes, panels, &mut place);
+        }
+        _ => machine.arch.dispatch(InF32 { input, weights, panels, place, panel }),
+    }
+}
+
+/// Whole strips, depth-major; the rows after them stay as they are.
+struct PackStrips<'a> {
+    rows: &'a [f32],
+    dims: usize,
+    strips: &'a mut AlignedBuffer,
+}
+
+impl WithSimd for PackStrips<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let height = tile_rows(S::F32_LANES);
+        let whole = self.rows.len() / self.dims / height * height;
+        self.strips.resize(whole * self.dims);
+        let strips = self.rows.chunks_exact(height * self.dims);
+        for (rows, packed) in strips.zip(self.strips.chunks_exact_mut(height * self.dims)) {
+            for (at, row) in rows.chunks_exact(self.dims).enumerate() {
+                for (step, value) in packed.chunks_exact_mut(height).zip(row) {
+                    step[at] = *value;
+                }
+            }
+        }
+    }
+}
+
+/// The product in f32: each panel is unpacked once for all rows.
+struct InF32<'a> {
+    input: &'a Input,
+    weights: &'a Weights,
+    panels: Range<usize>,
+    place: Place<'a>,
+    panel: &'a mut AlignedBuffer,
+}
+
+impl WithSimd for InF32<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if tile_rows(S::F32_LANES) == 12 {
+            self.by_tiles::<S, 12>(simd);
+        } else {
+            self.by_tiles::<S, 6>(simd);
+        }
+    }
+}
+
+impl InF32<'_> {
+    #[inline(always)]
+    fn by_tiles<S: Simd, const R: usize>(self, simd: S) {
+        let Self { input, weights, panels, mut place, panel: unpacked } = self;
+        let (dims, width) = (input.dims, panel_width(S::F32_LANES));
+        unpacked.resize(dims * width);
+        for panel in panels.clone() {
+            let columns = weights.columns(panel);
+            for first in (0..columns).step_by(width) {
+                weights.unpack(panel, first, width, unpacked);
+                let right = S::as_simd_f32s(unpacked).0;
+                let bias = S::as_simd_f32s(&weights.bias(panel)[first..][..width]).0;
+                let at =
+                    At { panel: panel - panels.start, first, columns: width.min(columns - first) };
+                let strips = input.strips.chunks_exact(R * dims);
+                let singles = (strips.len() * R)..input.rows;
+                for (strip, left) in strips.enumerate() {
+                    let sums = add_tile(simd, [[simd.splat_f32s(0.0); 2]; R], left, R, right);
+                    for (row, sum) in (strip * R..).zip(sums) {
+                        store::<S>(simd, &mut place, row, at, sum, bias);
+                    }
+                }
+                for row in singles {
+                    let left = &input.plain[row * dims..][..dims];
+                    let [sum] = add_tile(simd, [[simd.splat_f32s(0.0); 2]; 1], left, 1, right);
+                    store::<S>(simd, &mut place, row, at, sum, bias);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn store<S: Simd>(
+    simd: S,
+    place: &mut Place<'_>,
+    row: usize,
+    at: At,
+    sum: [S::f32s; 2],
+    bias: &[S::f32s],
+) {
+    let out = &mut place.at(row, at.panel, at.first + at.columns)[at.first..];
+    let (first, second) = out.split_at_mut(at.columns.min(S::F32_LANES));
+    simd.partial_store_f32s(first, simd.add_f32s(sum[0], bias[0]));
+    if !second.is_empty() {
+        simd.partial_store_f32s(second, simd.add_f32s(sum[1], bias[1]));
+    }
+}
+
+/// Columns of a panel.
+#[derive(Clone, Copy)]
+struct At {
+    panel: usize,
+    first: usize,
+    columns: usize,
+}
