@@ -28,7 +28,7 @@ use candle_core::quantized::gguf_file::Content;
 use docent_core::{Error, Result};
 use rayon::prelude::*;
 
-use self::attention::{Attention, HeadSpace};
+use self::attention::{Attention, HeadSpace, attend};
 pub(crate) use self::cache::Cache;
 use self::cache::Layout;
 use self::linear::{Machine, Product, Workspace, multiply};
@@ -77,6 +77,13 @@ struct Layer {
     gate: Gate,
 }
 
+/// What one conversation reads next.
+#[derive(Debug)]
+pub(crate) struct Reading<'a> {
+    pub(crate) tokens: &'a [u32],
+    pub(crate) cache: &'a mut Cache,
+}
+
 /// Memory for one pass, kept for the next.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -122,49 +129,76 @@ impl Decoder {
         layers.chain([&self.embedding]).chain(&self.output).map(Weights::bytes).sum()
     }
 
-    /// Reads `tokens` after those in `cache` and tells each word's score to be the next.
+    /// Reads each conversation's tokens after those in its cache, all in one pass over the weights,
+    /// and tells for each every word's score to be the next: `[conversation][word]`.
     ///
     /// # Errors
-    /// [`Invalid`](docent_core::ErrorKind::Invalid) for no tokens or one that the model has not.
+    /// [`Invalid`](docent_core::ErrorKind::Invalid) for no tokens or one that the model has not;
+    /// then nothing is read.
     pub(crate) fn forward<'s>(
         &self,
-        tokens: &[u32],
-        cache: &mut Cache,
+        readings: &mut [Reading<'_>],
         scratch: &'s mut Scratch,
     ) -> Result<&'s mut [f32]> {
+        readings.iter().try_for_each(|reading| self.check(reading.tokens))?;
+        // Inside the pool, so that each of the many products need not be handed over to it.
+        rayon::scope(|_| self.pass(readings, scratch));
+        Ok(&mut scratch.logits)
+    }
+
+    /// Whether the model can read `tokens`.
+    pub(crate) fn check(&self, tokens: &[u32]) -> Result<()> {
         let words = self.embedding.outputs();
         if tokens.is_empty() {
             return Err(Error::invalid("there is no token to read"));
         }
-        if let Some(token) = tokens.iter().find(|token| **token as usize >= words) {
-            return Err(Error::invalid(format!("token {token} is beyond the model's {words}")));
+        match tokens.iter().find(|token| **token as usize >= words) {
+            Some(token) => {
+                Err(Error::invalid(format!("token {token} is beyond the model's {words}")))
+            }
+            None => Ok(()),
         }
-        // Inside the pool, so that each of the many products need not be handed over to it.
-        rayon::scope(|_| self.pass(tokens, cache, scratch));
-        Ok(&mut scratch.logits)
     }
 
-    fn pass(&self, tokens: &[u32], cache: &mut Cache, scratch: &mut Scratch) {
-        let (first, count) = (cache.len(), tokens.len());
-        cache.grow(count);
-        self.embed(tokens, &mut scratch.hidden);
+    /// How many words it knows.
+    pub(crate) fn words(&self) -> usize {
+        self.embedding.outputs()
+    }
+
+    fn pass(&self, readings: &mut [Reading<'_>], scratch: &mut Scratch) {
+        let tokens: Vec<u32> =
+            readings.iter().flat_map(|reading| reading.tokens).copied().collect();
+        let places = readings.iter().flat_map(|reading| {
+            let first = reading.cache.len();
+            first..first + reading.tokens.len()
+        });
         for (rope, turns) in self.ropes.iter().zip(&mut scratch.turns) {
-            rope.turns(first, count, turns);
+            rope.turns(places.clone(), turns);
         }
+        for reading in &mut *readings {
+            reading.cache.grow(reading.tokens.len());
+        }
+        self.embed(&tokens, &mut scratch.hidden);
         for at in 0..self.layers.len() {
-            self.attend(at, first, cache, scratch);
+            self.attend(at, readings, scratch);
             self.feed(&self.layers[at], scratch);
         }
-        let last = scratch.hidden.len() - self.shape.dims;
-        let last = &scratch.hidden[last..];
-        scratch.normed.resize(self.shape.dims, 0.0);
-        let (arch, eps) = (self.machine.arch, self.shape.eps);
-        math::rms_norm(arch, last, &self.output_norm, eps, &mut scratch.normed);
+        self.score(readings, scratch);
+    }
+
+    /// Scores the words after each conversation's last token.
+    fn score(&self, readings: &[Reading<'_>], scratch: &mut Scratch) {
+        let Scratch { hidden, normed, logits, workspace, .. } = scratch;
+        let (dims, mut rows) = (self.shape.dims, 0);
+        normed.resize(readings.len() * dims, 0.0);
+        for (reading, out) in readings.iter().zip(normed.chunks_exact_mut(dims)) {
+            rows += reading.tokens.len();
+            let last = &hidden[(rows - 1) * dims..][..dims];
+            math::rms_norm(self.machine.arch, last, &self.output_norm, self.shape.eps, out);
+        }
         let weights = self.output.as_ref().unwrap_or(&self.embedding);
-        scratch.logits.resize(weights.outputs(), 0.0);
-        let mut products = [Product { weights, out: &mut scratch.logits }];
-        let rows = &scratch.normed;
-        multiply(self.machine, rows, self.shape.dims, &mut products, &mut scratch.workspace);
+        logits.resize(readings.len() * weights.outputs(), 0.0);
+        multiply(self.machine, normed, dims, &mut [Product { weights, out: logits }], workspace);
     }
 
     fn embed(&self, tokens: &[u32], hidden: &mut Vec<f32>) {
@@ -177,7 +211,7 @@ impl Decoder {
     }
 
     /// Adds to each row what its token finds among those before it.
-    fn attend(&self, at: usize, first: usize, cache: &mut Cache, scratch: &mut Scratch) {
+    fn attend(&self, at: usize, readings: &mut [Reading<'_>], scratch: &mut Scratch) {
         let (layer, shape) = (&self.layers[at], &self.shape);
         self.norm(&layer.attention_norm, scratch);
         let rows = scratch.hidden.len() / shape.dims;
@@ -194,24 +228,33 @@ impl Decoder {
         let turn = Turn { decoder: self, rope: &self.ropes[local], turns: &scratch.turns[local] };
         turn.rows(queries, shape.heads, layer.query_norm.as_deref());
         turn.rows(keys, shape.kv_heads, layer.key_norm.as_deref());
-        cache.put(at, first, keys, values);
-        let attention = Attention {
-            cache,
-            layout: Layout::new(shape),
-            layer: at,
-            heads: shape.heads,
-            kv_heads: shape.kv_heads,
-            first,
-            window: sliding.map(|sliding| sliding.window),
-            scale: shape.attention_scale(),
-        };
+        let (width, kv_width) = (shape.heads * shape.head_dims, shape.kv_heads * shape.head_dims);
+        let mut conversations = Vec::with_capacity(readings.len());
+        let mut row = 0;
+        for reading in readings {
+            let count = reading.tokens.len();
+            let first = reading.cache.len() - count;
+            let part = row * kv_width..(row + count) * kv_width;
+            reading.cache.put(at, first, &keys[part.clone()], &values[part]);
+            conversations.push(Attention {
+                cache: reading.cache,
+                queries: &queries[row * width..][..count * width],
+                layout: Layout::new(shape),
+                layer: at,
+                heads: shape.heads,
+                kv_heads: shape.kv_heads,
+                first,
+                window: sliding.map(|sliding| sliding.window),
+                scale: shape.attention_scale(),
+            });
+            row += count;
+        }
         scratch.found.resize(queries.len(), 0.0);
-        attention.attend(self.machine.arch, queries, &mut scratch.heads, &mut scratch.found);
+        attend(self.machine.arch, &conversations, &mut scratch.heads, &mut scratch.found);
         scratch.change.resize(scratch.hidden.len(), 0.0);
         let mut products = [Product { weights: &layer.attention_output, out: &mut scratch.change }];
-        let dims = shape.heads * shape.head_dims;
         let Scratch { found, workspace, .. } = scratch;
-        multiply(self.machine, found, dims, &mut products, workspace);
+        multiply(self.machine, found, width, &mut products, workspace);
         self.add_change(layer.after_attention.as_deref(), scratch);
     }
 

@@ -4,6 +4,7 @@
 //! of its thread, and others that begin the same way, read only what is new. The prompt is read in
 //! pieces so that a caller can break off before the first word.
 
+mod batch;
 mod gguf;
 mod prefixes;
 mod reader;
@@ -191,7 +192,7 @@ impl Answering<'_> {
         let Some(logits) = self.reader.read_prompt(prompt, &mut go_on)? else {
             return Ok(FinishReason::Cancelled);
         };
-        let mut logits = tensor(logits)?;
+        let mut logits = tensor(&logits)?;
         let mut finish = FinishReason::Length;
         while self.tokens < limit {
             let token = self.chooser.sample(&logits).map_err(failed)?;
@@ -208,7 +209,7 @@ impl Answering<'_> {
                 return Ok(FinishReason::Stop);
             }
             if self.tokens < limit {
-                logits = tensor(self.reader.forward(&[token])?)?;
+                logits = tensor(&self.reader.forward(&[token])?)?;
             }
         }
         let rest = std::mem::take(&mut self.stream).finish();

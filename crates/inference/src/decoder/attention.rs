@@ -17,10 +17,12 @@ use crate::bert::matmul::{add_tile, panel_width, tile_rows};
 /// So many rows, or fewer, are one low tile: a token's own when it is read alone.
 const FEW: usize = 4;
 
-/// What all heads have in common.
+/// What all heads of one conversation have in common.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attention<'a> {
     pub(super) cache: &'a Cache,
+    /// One row a token: `[head][dimension]`.
+    pub(super) queries: &'a [f32],
     pub(super) layout: Layout,
     pub(super) layer: usize,
     pub(super) heads: usize,
@@ -49,33 +51,51 @@ pub(super) struct HeadSpace {
     out: AlignedBuffer,
 }
 
-impl Attention<'_> {
-    /// `out` becomes what each row of `queries`, `[token][head][dimension]`, finds.
-    pub(super) fn attend(
-        &self,
-        arch: Arch,
-        queries: &[f32],
-        spaces: &mut Vec<HeadSpace>,
-        out: &mut [f32],
-    ) {
-        let (dims, group) = (self.layout.key_dims, self.heads / self.kv_heads);
-        spaces.resize_with(self.kv_heads, HeadSpace::default);
-        spaces.par_iter_mut().with_max_len(1).enumerate().for_each(|(head, space)| {
-            arch.dispatch(Head { attention: self, head, queries, space });
-        });
-        for (head, space) in spaces.iter().enumerate() {
-            let tokens = out.chunks_exact_mut(self.heads * dims);
-            for (out, found) in tokens.zip(space.out.chunks_exact(group * dims)) {
-                out[head * group * dims..][..group * dims].copy_from_slice(found);
-            }
+/// `out` becomes what the rows of all conversations find, one after another.
+pub(super) fn attend(
+    arch: Arch,
+    conversations: &[Attention<'_>],
+    spaces: &mut Vec<HeadSpace>,
+    out: &mut [f32],
+) {
+    let heads = conversations
+        .iter()
+        .flat_map(|attention| (0..attention.kv_heads).map(move |head| (attention, head)));
+    let heads: Vec<_> = heads.collect();
+    if spaces.len() < heads.len() {
+        spaces.resize_with(heads.len(), HeadSpace::default);
+    }
+    let work = heads.par_iter().zip(&mut *spaces).with_max_len(1);
+    work.for_each(|(&(attention, head), space)| arch.dispatch(Head { attention, head, space }));
+    let mut first = 0;
+    for (at, (attention, head)) in heads.iter().enumerate() {
+        let (width, part) = (attention.heads * attention.layout.key_dims, attention.group_dims());
+        let rows = attention.queries.len() / width;
+        let rows = out[first * width..][..rows * width].chunks_exact_mut(width);
+        for (out, found) in rows.zip(spaces[at].out.chunks_exact(part)) {
+            out[head * part..][..part].copy_from_slice(found);
         }
+        if head + 1 == attention.kv_heads {
+            first += attention.queries.len() / width;
+        }
+    }
+}
+
+impl Attention<'_> {
+    /// How many query heads share one of keys.
+    fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// How many numbers a row has of those.
+    fn group_dims(&self) -> usize {
+        self.group() * self.layout.key_dims
     }
 }
 
 struct Head<'a> {
     attention: &'a Attention<'a>,
     head: usize,
-    queries: &'a [f32],
     space: &'a mut HeadSpace,
 }
 
@@ -85,13 +105,14 @@ impl WithSimd for Head<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let attention = self.attention;
-        let (dims, group) = (attention.layout.key_dims, attention.heads / attention.kv_heads);
-        let rows = self.queries.len() / (attention.heads * dims) * group;
+        let (dims, group) = (attention.layout.key_dims, attention.group());
+        let rows = attention.queries.len() / (attention.heads * dims) * group;
         self.space.out.resize(rows * dims);
-        self.widen::<S>(rows / group);
         if rows <= FEW {
-            self.strips::<S, FEW>(simd, rows);
-        } else if tile_rows(S::F32_LANES) == 12 {
+            return self.strips::<S, FEW>(simd, rows);
+        }
+        self.widen::<S>(rows / group);
+        if tile_rows(S::F32_LANES) == 12 {
             self.strips::<S, 12>(simd, rows);
         } else {
             self.strips::<S, 6>(simd, rows);
@@ -102,22 +123,20 @@ impl WithSimd for Head<'_> {
 /// The pages that a strip sees.
 #[derive(Clone, Copy)]
 struct Seen {
-    /// The first one's place among those that were widened.
-    skipped: usize,
+    first: usize,
     pages: usize,
+    /// The first one's place among those that were widened; none where one strip is all there is,
+    /// which widens what it reads in a place that stays in the nearest cache.
+    widened: Option<usize>,
 }
 
 impl Head<'_> {
-    fn group(&self) -> usize {
-        self.attention.heads / self.attention.kv_heads
-    }
-
     /// The first key that the token at `place` sees.
     fn begin(&self, place: usize) -> usize {
         self.attention.window.map_or(0, |window| (place + 1).saturating_sub(window))
     }
 
-    /// Brings the pages that any of `tokens` rows sees to f32, as products read them.
+    /// Brings the pages that any of `tokens` rows sees to f32, for all strips.
     #[inline(always)]
     fn widen<S: Simd>(&mut self, tokens: usize) {
         let Attention { cache, layout, layer, first, .. } = *self.attention;
@@ -129,15 +148,20 @@ impl Head<'_> {
         self.space.values.resize(pages * values);
         for page in 0..pages {
             let head = cache.head(first_page + page, layer, self.head);
-            panels(head.0, PAGE, width, &mut self.space.keys[page * keys..][..keys]);
+            let out = &mut self.space.keys[page * keys..][..keys];
+            for (part, out) in out.chunks_exact_mut(layout.key_dims * width).enumerate() {
+                panel(head.0, PAGE, part, width, out);
+            }
             let out = &mut self.space.values[page * values..][..values];
-            panels(head.1, layout.value_dims, width, out);
+            for (part, out) in out.chunks_exact_mut(PAGE * width).enumerate() {
+                panel(head.1, layout.value_dims, part, width, out);
+            }
         }
     }
 
     #[inline(always)]
     fn strips<S: Simd, const R: usize>(&mut self, simd: S, rows: usize) {
-        let group = self.group();
+        let group = self.attention.group();
         let first_page = self.begin(self.attention.first) / PAGE;
         for strip in (0..rows).step_by(R) {
             let present = R.min(rows - strip);
@@ -146,7 +170,8 @@ impl Head<'_> {
                 self.attention.first + (strip + present - 1) / group,
             );
             let page = self.begin(from) / PAGE;
-            let seen = Seen { skipped: page - first_page, pages: to / PAGE + 1 - page };
+            let pages = to / PAGE + 1 - page;
+            let seen = Seen { first: page, pages, widened: (R > FEW).then_some(page - first_page) };
             self.pack_queries::<R>(strip, present);
             self.score::<S, R>(simd, seen);
             for row in 0..present {
@@ -163,13 +188,13 @@ impl Head<'_> {
     #[inline(always)]
     fn pack_queries<const R: usize>(&mut self, strip: usize, present: usize) {
         let Attention { layout, heads, scale, .. } = *self.attention;
-        let (dims, group) = (layout.key_dims, self.group());
+        let (dims, group) = (layout.key_dims, self.attention.group());
         self.space.queries.resize(dims * R);
         self.space.queries.fill(0.0);
         for row in 0..present {
             let (token, head) = ((strip + row) / group, (strip + row) % group);
             let head = self.head * group + head;
-            let query = &self.queries[(token * heads + head) * dims..][..dims];
+            let query = &self.attention.queries[(token * heads + head) * dims..][..dims];
             for (step, value) in self.space.queries.chunks_exact_mut(R).zip(query) {
                 step[row] = value * scale;
             }
@@ -179,13 +204,24 @@ impl Head<'_> {
     /// Each row's products with all keys of the pages.
     #[inline(always)]
     fn score<S: Simd, const R: usize>(&mut self, simd: S, seen: Seen) {
+        let Attention { cache, layout, layer, .. } = *self.attention;
         let width = panel_width(S::F32_LANES);
-        let panel = self.attention.layout.key_dims * width;
+        let size = layout.key_dims * width;
         let keys = seen.pages * PAGE;
-        let HeadSpace { queries, keys: panels, scores, .. } = &mut *self.space;
+        let HeadSpace { queries, keys: widened, scores, .. } = &mut *self.space;
         scores.resize(R * keys);
-        let panels = panels[seen.skipped * PAGE / width * panel..].chunks_exact(panel);
-        for (at, right) in panels.take(keys / width).enumerate() {
+        if seen.widened.is_none() {
+            widened.resize(size);
+        }
+        for at in 0..keys / width {
+            let right = match seen.widened {
+                Some(skipped) => &widened[(skipped * PAGE / width + at) * size..][..size],
+                None => {
+                    let (page, part) = (seen.first + at * width / PAGE, at % (PAGE / width));
+                    panel(cache.head(page, layer, self.head).0, PAGE, part, width, widened);
+                    &widened[..]
+                }
+            };
             let sums = [[simd.splat_f32s(0.0); 2]; R];
             let sums = add_tile(simd, sums, queries, R, S::as_simd_f32s(right).0);
             for (row, sum) in sums.into_iter().enumerate() {
@@ -216,15 +252,29 @@ impl Head<'_> {
     /// Each row's sum of the values by its shares.
     #[inline(always)]
     fn mix<S: Simd, const R: usize>(&mut self, simd: S, seen: Seen, strip: usize, present: usize) {
+        let Attention { cache, layout, layer, .. } = *self.attention;
         let width = panel_width(S::F32_LANES);
-        let Layout { key_dims: dims, value_dims, .. } = self.attention.layout;
-        let HeadSpace { values, shares, out, .. } = &mut *self.space;
+        let (dims, size) = (layout.key_dims, PAGE * width);
+        let HeadSpace { values: widened, shares, out, .. } = &mut *self.space;
+        if seen.widened.is_none() {
+            widened.resize(size);
+        }
         for part in 0..dims.div_ceil(width) {
             let mut sums = [[simd.splat_f32s(0.0); 2]; R];
             for page in 0..seen.pages {
-                let at = (seen.skipped + page) * PAGE * value_dims + part * PAGE * width;
-                let right = S::as_simd_f32s(&values[at..][..PAGE * width]).0;
-                sums = add_tile(simd, sums, &shares[page * PAGE * R..][..PAGE * R], R, right);
+                let right = match seen.widened {
+                    Some(skipped) => {
+                        &widened[(skipped + page) * PAGE * layout.value_dims + part * size..]
+                            [..size]
+                    }
+                    None => {
+                        let values = cache.head(seen.first + page, layer, self.head).1;
+                        panel(values, layout.value_dims, part, width, widened);
+                        &widened[..]
+                    }
+                };
+                let left = &shares[page * PAGE * R..][..PAGE * R];
+                sums = add_tile(simd, sums, left, R, S::as_simd_f32s(right).0);
             }
             let columns = width.min(dims - part * width);
             for (row, sum) in sums.into_iter().enumerate().take(present) {
@@ -239,14 +289,11 @@ impl Head<'_> {
     }
 }
 
-/// `rows` of `columns` numbers become panels of `width` columns.
+/// The `part`th `width` columns of a matrix of `columns`, row by row.
 #[inline(always)]
-fn panels(rows: &[half::f16], columns: usize, width: usize, out: &mut [f32]) {
-    let height = rows.len() / columns;
-    for (row, values) in rows.chunks_exact(columns).enumerate() {
-        for (part, values) in values.chunks_exact(width).enumerate() {
-            widen(values, &mut out[(part * height + row) * width..][..width]);
-        }
+fn panel(rows: &[half::f16], columns: usize, part: usize, width: usize, out: &mut [f32]) {
+    for (values, out) in rows.chunks_exact(columns).zip(out.chunks_exact_mut(width)) {
+        widen(&values[part * width..][..width], out);
     }
 }
 

@@ -249,10 +249,19 @@ impl Numbers {
     }
 }
 
-/// To f32, by the processor's own instruction where it has one.
+/// Finite numbers to f32, exactly.
+///
+/// By whole numbers and one product, which is compiled for whatever vector unit is known around it:
+/// a library call for each few numbers took most of the time of a long conversation's next token.
+#[inline(always)]
 pub(super) fn widen(values: &[f16], out: &mut [f32]) {
-    use half::slice::HalfFloatSliceExt;
-    values.convert_to_f32_slice(out);
+    // Exponents of f32 begin 112 lower; the product also makes small numbers of f16 normal.
+    let lift = f32::from_bits((127 + 112) << 23);
+    for (out, value) in out.iter_mut().zip(values) {
+        let bits = u32::from(value.to_bits());
+        let size = f32::from_bits((bits & 0x7fff) << 13) * lift;
+        *out = f32::from_bits(size.to_bits() | (bits & 0x8000) << 16);
+    }
 }
 
 fn panels<T: Copy + Default>(
@@ -331,6 +340,22 @@ impl Weights {
                 Values::F16(values) => size_of_val(&**values),
                 Values::Bf16(values) => size_of_val(&**values),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finite_number_of_f16_is_widened_exactly() {
+        let finite = (0..=u16::MAX).map(f16::from_bits).filter(|value| value.is_finite());
+        let values: Vec<f16> = finite.collect();
+        let mut out = vec![0.0; values.len()];
+        widen(&values, &mut out);
+        for (value, out) in values.iter().zip(out) {
+            assert_eq!(value.to_f32().to_bits(), out.to_bits());
         }
     }
 }

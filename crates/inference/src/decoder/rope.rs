@@ -13,10 +13,10 @@ pub(super) struct Rope {
     in_pairs: bool,
 }
 
-/// Sines and cosines of some positions, one row a position.
+/// Sines and cosines of some rows' places.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    /// `[position][pair]`
+    /// `[row][pair]`
     values: Vec<(f32, f32)>,
 }
 
@@ -48,19 +48,19 @@ impl Rope {
         })
     }
 
-    /// Fills `turns` for `count` positions from `first` on.
-    pub(super) fn turns(&self, first: usize, count: usize, turns: &mut Turns) {
+    /// Fills `turns` for the places of some rows.
+    pub(super) fn turns(&self, places: impl Iterator<Item = usize>, turns: &mut Turns) {
         turns.values.clear();
-        for position in first..first + count {
+        for place in places {
             turns.values.extend(self.speeds.iter().map(|speed| {
                 // In f64: an angle of thousands of turns keeps its digits.
-                let (sin, cos) = (position as f64 * f64::from(*speed)).sin_cos();
+                let (sin, cos) = (place as f64 * f64::from(*speed)).sin_cos();
                 (sin as f32 * self.factor, cos as f32 * self.factor)
             }));
         }
     }
 
-    /// Turns one head's vector of the position `row`.
+    /// Turns one head's vector of the `row`th place.
     pub(super) fn turn(&self, turns: &Turns, row: usize, head: &mut [f32]) {
         let pairs = self.speeds.len();
         let turns = &turns.values[row * pairs..][..pairs];

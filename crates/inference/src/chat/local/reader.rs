@@ -1,13 +1,14 @@
 //! A model at work on one conversation: tokens in, scores of the next one out.
 
+use std::mem;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use docent_core::{Error, Result};
 
+use super::batch::Batch;
 use super::prefixes::Prefixes;
-use crate::decoder::{Cache, Decoder, Scratch};
+use crate::decoder::{Cache, Decoder};
 
 /// How long a piece of a prompt should take: whoever waits is asked after each whether to go on.
 const PIECE_TIME: Duration = Duration::from_millis(400);
@@ -15,26 +16,24 @@ const PIECE_TIME: Duration = Duration::from_millis(400);
 const FIRST_PIECE: usize = 96;
 const PIECES: (usize, usize) = (24, 512);
 
-/// Weights, what was read with them, and memory to compute in.
+/// Weights, and what was read with them.
 #[derive(Debug)]
 pub(super) struct Engine {
-    decoder: Decoder,
+    batch: Batch,
     prefixes: Prefixes,
-    scratch: Mutex<Vec<Scratch>>,
 }
 
 impl Engine {
     /// `decoder`, keeping up to `budget_bytes` of what was read.
     pub(super) fn new(decoder: Decoder, budget_bytes: usize) -> Self {
-        Self { decoder, prefixes: Prefixes::new(budget_bytes), scratch: Mutex::default() }
+        Self { batch: Batch::new(decoder), prefixes: Prefixes::new(budget_bytes) }
     }
 
     /// Begins a conversation with `prompt`, of which nothing is read yet but what was kept.
     pub(super) fn begin(&self, prompt: &[u32]) -> Reader<'_> {
-        let cache = self.prefixes.find(prompt).unwrap_or_else(|| self.decoder.cache());
-        let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let read = prompt[..cache.len()].to_vec();
-        Reader { engine: self, cache, read, scratch: scratch.unwrap_or_default() }
+        let cache = self.prefixes.find(prompt).unwrap_or_else(|| self.batch.cache());
+        self.batch.join();
+        Reader { engine: self, read: prompt[..cache.len()].to_vec(), cache }
     }
 }
 
@@ -44,7 +43,6 @@ pub(super) struct Reader<'a> {
     engine: &'a Engine,
     cache: Cache,
     read: Vec<u32>,
-    scratch: Scratch,
 }
 
 impl Reader<'_> {
@@ -54,10 +52,14 @@ impl Reader<'_> {
     }
 
     /// Scores of the token after `tokens`.
-    pub(super) fn forward(&mut self, tokens: &[u32]) -> Result<&mut [f32]> {
-        let logits = self.engine.decoder.forward(tokens, &mut self.cache, &mut self.scratch)?;
-        self.read.extend_from_slice(tokens);
-        Ok(logits)
+    pub(super) fn forward(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
+        let batch = &self.engine.batch;
+        let (cache, logits) = batch.read(tokens, mem::replace(&mut self.cache, batch.cache()));
+        self.cache = cache;
+        if logits.is_ok() {
+            self.read.extend_from_slice(tokens);
+        }
+        logits
     }
 
     /// Scores of the token after `prompt`, whose beginning was read; none if `go_on` broke off,
@@ -66,7 +68,7 @@ impl Reader<'_> {
         &mut self,
         prompt: &[u32],
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> Result<Option<&mut [f32]>> {
+    ) -> Result<Option<Vec<f32>>> {
         let mut piece = FIRST_PIECE;
         while prompt.len() - self.len() > piece {
             let started = Instant::now();
@@ -91,11 +93,12 @@ fn next_piece(piece: usize, time: Duration) -> usize {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        let mut cache = std::mem::replace(&mut self.cache, self.engine.decoder.cache());
-        // A pass that failed may have begun more than it read.
+        let batch = &self.engine.batch;
+        batch.leave();
+        let mut cache = mem::replace(&mut self.cache, batch.cache());
+        // A pass that failed may have lost some, or begun more than it read.
+        self.read.truncate(cache.len());
         cache.truncate(self.read.len());
-        self.engine.prefixes.keep(std::mem::take(&mut self.read), cache);
-        let mut scratch = self.engine.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        scratch.push(std::mem::take(&mut self.scratch));
+        self.engine.prefixes.keep(mem::take(&mut self.read), cache);
     }
 }

@@ -92,7 +92,7 @@ fn next_token(model: &Local, prompt: &[u32], step: usize) -> Vec<f32> {
     let mut reader = model.engine.begin(&[]);
     let mut scores = Vec::new();
     for piece in prompt.chunks(step) {
-        scores = reader.forward(piece).unwrap().to_vec();
+        scores = reader.forward(piece).unwrap();
     }
     let greatest = scores.iter().copied().fold(f32::MIN, f32::max);
     let sum: f32 = scores.iter().map(|score| (score - greatest).exp()).sum();
