@@ -346,3 +346,6 @@ impl std::fmt::Debug for Decoder {
         f.debug_struct("Decoder").field("shape", &self.shape).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -323,3 +323,71 @@ struct At {
     first: usize,
     columns: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::quantized::{GgmlDType, QTensor};
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+    use crate::decoder::codes::Form;
+    use crate::decoder::packed::{Codes, Numbers};
+
+    const INPUTS: usize = 512;
+    const OUTPUTS: usize = 70;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|n| (((n + seed) * 7919 % 1009) as f32 - 500.0) / 300.0).collect()
+    }
+
+    fn product(machine: Machine, weights: &Weights, rows: &[f32]) -> Vec<f32> {
+        let mut out = vec![f32::NAN; rows.len() / INPUTS * OUTPUTS];
+        let mut products = [Product { weights, out: &mut out }];
+        multiply(machine, rows, INPUTS, &mut products, &mut Workspace::default());
+        out
+    }
+
+    #[test]
+    fn products_in_every_format_are_those_of_the_weights_values() {
+        use GgmlDType::{BF16, F16, F32, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+        let values =
+            Tensor::from_vec(numbers(OUTPUTS * INPUTS, 3), (OUTPUTS, INPUTS), &Device::Cpu);
+        let (values, bias) = (values.unwrap(), numbers(OUTPUTS, 11));
+        for dtype in [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4K, Q5K, Q6K, F16, BF16, F32] {
+            let tensor = QTensor::quantize(&values, dtype).unwrap();
+            let exact = tensor.dequantize(&Device::Cpu).unwrap();
+            let exact: Vec<f32> = exact.flatten_all().unwrap().to_vec1().unwrap();
+            let bytes = tensor.data().unwrap();
+            let weights = match Form::of(dtype) {
+                Some(form) => Weights::Codes(Codes::new(form, dtype, &bytes, &bias)),
+                None => Weights::Numbers(Numbers::new(dtype, &bytes, &bias).unwrap()),
+            };
+            let mut row = vec![0.0; INPUTS];
+            weights.row(OUTPUTS - 1, &mut row);
+            assert_eq!(row, exact[(OUTPUTS - 1) * INPUTS..], "{dtype:?}");
+            for count in [1, 7, 50] {
+                let rows = numbers(count * INPUTS, 5);
+                let expected: Vec<f64> = rows
+                    .chunks(INPUTS)
+                    .flat_map(|row| {
+                        exact.chunks(INPUTS).zip(&bias).map(|(weights, bias)| {
+                            let products = row.iter().zip(weights);
+                            let sum: f64 =
+                                products.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                            sum + f64::from(*bias)
+                        })
+                    })
+                    .collect();
+                let best = Machine::detect();
+                for machine in [best, Machine { int8: false, ..best }] {
+                    let found = product(machine, &weights, &rows);
+                    let off = found.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).powi(2));
+                    let size: f64 = expected.iter().map(|value| value.powi(2)).sum();
+                    let off = (off.sum::<f64>() / size).sqrt();
+                    let most = if machine.int8 && Form::of(dtype).is_some() { 8e-3 } else { 1e-6 };
+                    assert!(off < most, "{dtype:?}, {count} rows, {machine:?}: {off}");
+                }
+            }
+        }
+    }
+}

@@ -19,6 +19,9 @@ use super::rope::Rope;
 use super::shape::{Family, Shape};
 use super::{Decoder, Layer, Precision};
 
+/// More numbers than any tensor has.
+const MOST_NUMBERS: usize = 1 << 40;
+
 /// Reads the weights of `content`, which was read from `file`, for contexts of up to `context`
 /// tokens.
 ///
@@ -64,8 +67,13 @@ impl<R: Read + Seek> Tensors<'_, R> {
 
     fn tensor(&mut self, name: &str) -> Result<QTensor> {
         self.left.remove(name);
-        if !self.has(name) {
+        let Some(info) = self.content.tensor_infos.get(name) else {
             return Err(Error::corrupt(format!("it has no tensor {name}")));
+        };
+        // candle relies on there being some numbers, and on their count being a number itself.
+        let count = info.shape.dims().iter().try_fold(1usize, |all, dim| all.checked_mul(*dim));
+        if count.is_none_or(|count| count == 0 || count > MOST_NUMBERS) {
+            return Err(Error::corrupt(format!("tensor {name} has an impossible shape")));
         }
         self.content.tensor(self.file, name, &Device::Cpu).map_err(|error| unusable(name, error))
     }
