@@ -9,6 +9,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::codes::BLOCK;
 use super::int8;
 use super::packed::{COLUMNS, Weights};
 use crate::bert::aligned::AlignedBuffer;
@@ -269,50 +270,90 @@ impl WithSimd for InF32<'_> {
 
 impl InF32<'_> {
     #[inline(always)]
-    fn by_tiles<S: Simd, const R: usize>(self, simd: S) {
-        let Self { input, weights, panels, mut place, panel: unpacked } = self;
-        let (dims, width) = (input.dims, panel_width(S::F32_LANES));
-        unpacked.resize(dims * width);
-        for panel in panels.clone() {
-            let columns = weights.columns(panel);
+    fn by_tiles<S: Simd, const R: usize>(mut self, simd: S) {
+        let width = panel_width(S::F32_LANES);
+        for panel in self.panels.clone() {
+            let columns = self.weights.columns(panel);
             for first in (0..columns).step_by(width) {
-                weights.unpack(panel, first, width, unpacked);
-                let right = S::as_simd_f32s(unpacked).0;
-                let bias = S::as_simd_f32s(&weights.bias(panel)[first..][..width]).0;
-                let at =
-                    At { panel: panel - panels.start, first, columns: width.min(columns - first) };
-                let strips = input.strips.chunks_exact(R * dims);
-                let singles = (strips.len() * R)..input.rows;
-                for (strip, left) in strips.enumerate() {
-                    let sums = add_tile(simd, [[simd.splat_f32s(0.0); 2]; R], left, R, right);
-                    for (row, sum) in (strip * R..).zip(sums) {
-                        store::<S>(simd, &mut place, row, at, sum, bias);
-                    }
-                }
-                for row in singles {
-                    let left = &input.plain[row * dims..][..dims];
-                    let [sum] = add_tile(simd, [[simd.splat_f32s(0.0); 2]; 1], left, 1, right);
-                    store::<S>(simd, &mut place, row, at, sum, bias);
+                let at = At { panel, first, columns: width.min(columns - first) };
+                if self.input.rows < R {
+                    self.few_rows::<S, R>(simd, at);
+                } else {
+                    self.many_rows::<S, R>(simd, at);
                 }
             }
         }
     }
+
+    /// The columns are unpacked whole, once for all strips of rows.
+    #[inline(always)]
+    fn many_rows<S: Simd, const R: usize>(&mut self, simd: S, at: At) {
+        let (dims, width) = (self.input.dims, panel_width(S::F32_LANES));
+        self.panel.resize(dims * width);
+        for (block, out) in self.panel.chunks_mut(BLOCK * width).enumerate() {
+            self.weights.unpack(at.panel, block, at.first, width, out);
+        }
+        let right = S::as_simd_f32s(self.panel).0;
+        let strips = self.input.strips.chunks_exact(R * dims);
+        let singles = (strips.len() * R)..self.input.rows;
+        let mut out =
+            Out { weights: self.weights, first: self.panels.start, place: &mut self.place };
+        for (strip, left) in strips.enumerate() {
+            let sums = add_tile(simd, [[simd.splat_f32s(0.0); 2]; R], left, R, right);
+            for (row, sum) in (strip * R..).zip(sums) {
+                out.store::<S>(simd, row, at, sum);
+            }
+        }
+        for row in singles {
+            let left = &self.input.plain[row * dims..][..dims];
+            let [sum] = add_tile(simd, [[simd.splat_f32s(0.0); 2]; 1], left, 1, right);
+            out.store::<S>(simd, row, at, sum);
+        }
+    }
+
+    /// The columns are unpacked block by block, which stay in the nearest cache.
+    #[inline(always)]
+    fn few_rows<S: Simd, const R: usize>(&mut self, simd: S, at: At) {
+        let (dims, width) = (self.input.dims, panel_width(S::F32_LANES));
+        self.panel.resize(BLOCK * width);
+        let mut sums = [[[simd.splat_f32s(0.0); 2]; 1]; R];
+        for (block, from) in (0..dims).step_by(BLOCK).enumerate() {
+            let inputs = BLOCK.min(dims - from);
+            let unpacked = &mut self.panel[..inputs * width];
+            self.weights.unpack(at.panel, block, at.first, width, unpacked);
+            let right = S::as_simd_f32s(unpacked).0;
+            for (row, sum) in sums.iter_mut().enumerate().take(self.input.rows) {
+                let left = &self.input.plain[row * dims + from..][..inputs];
+                *sum = add_tile(simd, *sum, left, 1, right);
+            }
+        }
+        let mut out =
+            Out { weights: self.weights, first: self.panels.start, place: &mut self.place };
+        for (row, [sum]) in sums.into_iter().enumerate().take(self.input.rows) {
+            out.store::<S>(simd, row, at, sum);
+        }
+    }
 }
 
-#[inline(always)]
-fn store<S: Simd>(
-    simd: S,
-    place: &mut Place<'_>,
-    row: usize,
-    at: At,
-    sum: [S::f32s; 2],
-    bias: &[S::f32s],
-) {
-    let out = &mut place.at(row, at.panel, at.first + at.columns)[at.first..];
-    let (first, second) = out.split_at_mut(at.columns.min(S::F32_LANES));
-    simd.partial_store_f32s(first, simd.add_f32s(sum[0], bias[0]));
-    if !second.is_empty() {
-        simd.partial_store_f32s(second, simd.add_f32s(sum[1], bias[1]));
+/// Where the sums of some panels go.
+struct Out<'a, 'p> {
+    weights: &'a Weights,
+    /// The first of the panels.
+    first: usize,
+    place: &'a mut Place<'p>,
+}
+
+impl Out<'_, '_> {
+    #[inline(always)]
+    fn store<S: Simd>(&mut self, simd: S, row: usize, at: At, sum: [S::f32s; 2]) {
+        let bias = &self.weights.bias(at.panel)[at.first..][..panel_width(S::F32_LANES)];
+        let bias = S::as_simd_f32s(bias).0;
+        let out = self.place.at(row, at.panel - self.first, at.first + at.columns);
+        let (first, second) = out[at.first..].split_at_mut(at.columns.min(S::F32_LANES));
+        simd.partial_store_f32s(first, simd.add_f32s(sum[0], bias[0]));
+        if !second.is_empty() {
+            simd.partial_store_f32s(second, simd.add_f32s(sum[1], bias[1]));
+        }
     }
 }
 

@@ -130,28 +130,26 @@ impl Codes {
         COLUMNS.min(self.outputs - panel * COLUMNS)
     }
 
-    /// Writes `width` columns of a panel from its column `first` on to `out`, `[input][column]`.
+    /// Writes `width` columns of a panel's block, from the panel's column `first` on, to `out`:
+    /// `[input][column]`.
     ///
     /// Plain loops: inlined where the vector unit is known, they are compiled for it.
     #[inline(always)]
-    fn unpack(&self, panel: usize, first: usize, width: usize, out: &mut [f32]) {
+    fn unpack(&self, panel: usize, block: usize, first: usize, width: usize, out: &mut [f32]) {
         let zero = i32::from(self.form.zero);
-        for (block, out) in out.chunks_exact_mut(BLOCK * width).take(self.blocks).enumerate() {
-            let weights = self.block(panel, block);
-            let minima = &weights.minima[first..][..width];
-            for input in 0..BLOCK {
-                let scales = &weights.scales(input / (BLOCK / 2))[first..][..width];
-                let (quad, shift, mask) = match self.form.bits {
-                    4 => (input % (BLOCK / 2) / QUAD, input / (BLOCK / 2) * 4, 15),
-                    _ => (input / QUAD, 0, 255),
-                };
-                let (codes, _) = weights.codes[quad].0[first * QUAD..].as_chunks::<QUAD>();
-                let (codes, shift) = (&codes[..width], 8 * (input % QUAD) + shift);
-                let out = &mut out[input * width..][..width];
-                for column in 0..width {
-                    let code = (u32::from_le_bytes(codes[column]) >> shift & mask) as i32;
-                    out[column] = scales[column] * (code - zero) as f32 + minima[column];
-                }
+        let weights = self.block(panel, block);
+        let minima = &weights.minima[first..][..width];
+        for (input, out) in out.chunks_exact_mut(width).enumerate() {
+            let scales = &weights.scales(input / (BLOCK / 2))[first..][..width];
+            let (quad, shift, mask) = match self.form.bits {
+                4 => (input % (BLOCK / 2) / QUAD, input / (BLOCK / 2) * 4, 15),
+                _ => (input / QUAD, 0, 255),
+            };
+            let (codes, _) = weights.codes[quad].0[first * QUAD..].as_chunks::<QUAD>();
+            let (codes, shift) = (&codes[..width], 8 * (input % QUAD) + shift);
+            for column in 0..width {
+                let code = ((u32::from_le_bytes(codes[column]) >> shift) & mask) as i32;
+                out[column] = scales[column] * (code - zero) as f32 + minima[column];
             }
         }
     }
@@ -220,19 +218,22 @@ impl Numbers {
     }
 
     #[inline(always)]
-    fn unpack(&self, panel: usize, first: usize, width: usize, out: &mut [f32]) {
-        let from = panel * self.inputs * COLUMNS;
-        for (input, out) in out.chunks_exact_mut(width).take(self.inputs).enumerate() {
-            let at = from + input * COLUMNS + first;
-            match &self.values {
-                Values::F32(values) => out.copy_from_slice(&values[at..][..width]),
-                Values::F16(values) => widen(&values[at..][..width], out),
-                Values::Bf16(values) => {
-                    for (out, value) in out.iter_mut().zip(&values[at..][..width]) {
-                        *out = f32::from_bits(u32::from(value.to_bits()) << 16);
-                    }
-                }
+    fn unpack(&self, panel: usize, block: usize, first: usize, width: usize, out: &mut [f32]) {
+        let from = (panel * self.inputs + block * BLOCK) * COLUMNS;
+        let rows = out.chunks_exact_mut(width).enumerate();
+        let at = |input: usize| from + input * COLUMNS + first;
+        match &self.values {
+            Values::F32(values) => {
+                rows.for_each(|(input, out)| out.copy_from_slice(&values[at(input)..][..width]));
             }
+            Values::F16(values) => {
+                rows.for_each(|(input, out)| widen(&values[at(input)..][..width], out));
+            }
+            Values::Bf16(values) => rows.for_each(|(input, out)| {
+                for (out, value) in out.iter_mut().zip(&values[at(input)..][..width]) {
+                    *out = f32::from_bits(u32::from(value.to_bits()) << 16);
+                }
+            }),
         }
     }
 
@@ -311,12 +312,20 @@ impl Weights {
         }
     }
 
-    /// `width` columns of a panel as f32, `[input][column]`.
+    /// `width` columns of a panel as f32, `[input][column]`: as many of the inputs of its block as
+    /// `out` has room for.
     #[inline(always)]
-    pub(super) fn unpack(&self, panel: usize, first: usize, width: usize, out: &mut [f32]) {
+    pub(super) fn unpack(
+        &self,
+        panel: usize,
+        block: usize,
+        first: usize,
+        width: usize,
+        out: &mut [f32],
+    ) {
         match self {
-            Self::Codes(codes) => codes.unpack(panel, first, width, out),
-            Self::Numbers(numbers) => numbers.unpack(panel, first, width, out),
+            Self::Codes(codes) => codes.unpack(panel, block, first, width, out),
+            Self::Numbers(numbers) => numbers.unpack(panel, block, first, width, out),
         }
     }
 
