@@ -27,7 +27,7 @@ pub struct ChatSpec {
 #[non_exhaustive]
 pub enum Profile {
     /// The engine retrieves with the user's question, hands over the passages and makes the
-    /// citations; the model only answers.
+    /// citations; the model answers, and is asked at most once whether to call a function.
     Basic,
     /// The model decides when to call which tool, and cites by itself.
     Tools,
@@ -40,7 +40,8 @@ pub struct ChatRequest<'a> {
     pub model: &'a str,
     /// The conversation, oldest first, already cut to the model's budget.
     pub messages: &'a [ChatMessage],
-    /// The tools it may call. Empty for [`Profile::Basic`].
+    /// The tools it may call. For [`Profile::Basic`] only functions, and only once in a run: such
+    /// a model decides before it answers whether one is needed, or leaves them be.
     pub tools: &'a [ToolSpec],
     /// Whether it must.
     pub tool_choice: ToolChoice,

@@ -9,6 +9,11 @@
 //! [models.small]
 //! backend = "local"
 //! path = "models/SmolLM2-135M-Instruct.Q4_1.gguf"   # relative to this file
+//! temperature = 0.6                         # these five where the request does not say;
+//! top_p = 0.95                              # without a temperature the likeliest token is taken
+//! top_k = 20
+//! min_p = 0.05
+//! repetition_penalty = 1.1
 //!
 //! [models."*"]                              # every other name
 //! backend = "extractive"
@@ -75,6 +80,23 @@ pub struct LocalConfig {
     /// them is answered sooner; 512 unless told otherwise, 0 keeps none.
     #[serde(default)]
     pub prefix_cache_mb: Option<usize>,
+    /// What is used where a request has no temperature, 0 to 2; none takes the likeliest token.
+    #[serde(default)]
+    pub temperature: Option<f32>,
+    /// What is used where a request has no `top_p`, 0 to 1: only the likeliest tokens that together
+    /// reach this share.
+    #[serde(default)]
+    pub top_p: Option<f32>,
+    /// Only so many of the likeliest tokens; none or 0 is all.
+    #[serde(default)]
+    pub top_k: Option<usize>,
+    /// Only tokens at least this share as likely as the likeliest, 0 to 1.
+    #[serde(default)]
+    pub min_p: Option<f32>,
+    /// What the scores of the answer's last tokens are divided by, 1 to 2. JSON and calls are
+    /// spared.
+    #[serde(default)]
+    pub repetition_penalty: Option<f32>,
 }
 
 /// A chat model behind an OpenAI-compatible endpoint.
@@ -309,6 +331,16 @@ impl LocalConfig {
                 "the local backend needs either path = a GGUF file or model = a name in the catalog",
             ));
         }
+        for (key, value, least, most) in [
+            ("temperature", self.temperature, 0.0, 2.0),
+            ("top_p", self.top_p, 0.0, 1.0),
+            ("min_p", self.min_p, 0.0, 1.0),
+            ("repetition_penalty", self.repetition_penalty, 1.0, 2.0),
+        ] {
+            if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+                return Err(Error::invalid(format!("{key} = {value} is not {least} to {most}")));
+            }
+        }
         self.path = self.path.map(|path| base.join(path));
         if let Some(context) = self.context_tokens {
             check_window(context, self.max_output_tokens.unwrap_or(0))?;
@@ -394,6 +426,9 @@ mod tests {
             ("[models.a]\nbackend = \"local\"\npath = \"x\"\nmodel = \"y\"", "either"),
             ("[models.a]\nbackend = \"cloud\"", "backend"),
             ("[models.a]\npath = \"x\"", "backend"),
+            ("[models.a]\nbackend = \"local\"\npath = \"x\"\nmin_p = 1.5", "min_p = 1.5"),
+            ("[models.a]\nbackend = \"local\"\npath = \"x\"\ntop_k = -1", "top_k"),
+            ("[models.a]\nbackend = \"local\"\npath = \"x\"\ntemperature = nan", "temperature"),
             (
                 "[models.a]\nbackend = \"local\"\npath = \"x\"\ncontext_tokens = \"many\"",
                 "context_tokens",

@@ -248,6 +248,20 @@ pub(crate) fn budget(run: &Run, model: &dyn ChatModel, scene: &Scene) -> Budget 
     Budget::new(spec.context_tokens as u64, answer).with_prompt_limit(prompt)
 }
 
+/// Whether a function is called in the step.
+pub(crate) fn has_function(step: &RunStep) -> bool {
+    calls_of(step).iter().any(|call| matches!(call.call, Call::Function { .. }))
+}
+
+/// What a model is told of the run's functions.
+pub(crate) fn functions(run: &Run) -> Vec<ToolSpec> {
+    let specs = run.tools.iter().filter_map(|tool| match tool {
+        AssistantTool::Function(function) => Some(function.spec.clone()),
+        _ => None,
+    });
+    specs.collect()
+}
+
 /// What a model is told of the run's tools.
 pub(crate) fn specs(worker: &Worker, scene: &Scene) -> Vec<ToolSpec> {
     let run = &worker.run;

@@ -1,5 +1,7 @@
 //! What a model is asked in one turn: instructions, conversation, passages, tools, limits.
 
+use std::collections::BTreeMap;
+
 use docent_core::{
     ChatMessage, ChatModel, ContextReport, Error, FileSearchResult, Passage, Profile, Read, Result,
     Run, RunIncomplete, RunStep, Sampling, StepDetails, ToolChoice, ToolSpec,
@@ -38,11 +40,16 @@ impl Prompt {
         let read = worker.inner.store.read()?;
         let read = read.as_ref();
         // The search that the engine made for a basic model is told by its passages; as a turn it
-        // would say all of them twice, in a form such a model does not know.
+        // would say all of them twice, in a form such a model does not know. Functions it called
+        // are told as turns.
         let budget = calls::budget(run, model, scene);
         let count = |text: &str| model.count_tokens(text);
         let (passages, turns) = match model.spec().profile {
-            Profile::Basic => (passages(sources), Vec::new()),
+            Profile::Basic => {
+                let said = |step: &RunStep| said_in(read, step);
+                let scene = scene.of_functions();
+                (passages(sources), calls::turns(run, &scene, &BTreeMap::new(), &said))
+            }
             _ => {
                 let room = budget.prompt_tokens() / PROGRAMS_SHARE;
                 let programs = code::shown_outputs(scene, room, &count);
@@ -105,8 +112,11 @@ fn offered_tools(
         )));
     }
     let choice = &worker.run.tool_choice;
-    if model.spec().profile == Profile::Basic || *choice == ToolChoice::None || turns == most {
+    if *choice == ToolChoice::None || turns == most {
         return Ok((Vec::new(), ToolChoice::None));
+    }
+    if model.spec().profile == Profile::Basic {
+        return Ok(offered_functions(&worker.run, scene));
     }
     let tools = calls::specs(worker, scene);
     Ok(match turns {
@@ -114,6 +124,23 @@ fn offered_tools(
         0 => (tools, named_as_offered(&worker.run, choice)),
         _ => (tools, ToolChoice::Auto),
     })
+}
+
+/// A basic model is asked once whether to call a function; what can be searched the engine has
+/// searched.
+fn offered_functions(run: &Run, scene: &Scene) -> (Vec<ToolSpec>, ToolChoice) {
+    let functions = calls::functions(run);
+    let choice = match &run.tool_choice {
+        _ if functions.is_empty() || scene.steps.iter().any(calls::has_function) => {
+            ToolChoice::None
+        }
+        ToolChoice::Named(name) if functions.iter().all(|tool| tool.name != *name) => {
+            ToolChoice::None
+        }
+        ToolChoice::Required if scene.tool_turns() > 0 => ToolChoice::Auto,
+        choice => choice.clone(),
+    };
+    if choice == ToolChoice::None { (Vec::new(), choice) } else { (functions, choice) }
 }
 
 /// The code interpreter has another name for models.

@@ -26,6 +26,13 @@ use super::work::{Cause, Halt, Scene, Worker, panicked};
 use crate::citations::{Citer, Sources, Style};
 use crate::tables;
 
+/// What the step says of calls that a basic model decided on.
+const DECIDED_ONCE: (&str, &str) = (
+    "note",
+    "the model has the profile basic: it was asked once whether to call a function, and models of \
+     this kind often choose badly; one of the profile tools decides for itself",
+);
+
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TurnEnd {
@@ -58,6 +65,7 @@ pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Res
     };
     let citer = Citer::new(style, made::links(worker), sources);
     let mut turn = Turn::new(worker, scene, prompt.report, citer)?;
+    turn.is_basic = model.spec().profile == Profile::Basic;
     let span = tracing::info_span!(
         "model.chat",
         prompt_tokens = prompt.report.prompt_tokens,
@@ -80,6 +88,8 @@ struct Turn<'a> {
     worker: &'a Worker,
     citer: Citer,
     report: ContextReport,
+    /// Whether the model is one that is told to call rather than calls.
+    is_basic: bool,
     /// A step that a worker left open when it died.
     left_open: Option<RunStep>,
     writing: Option<(RunStep, Message)>,
@@ -102,6 +112,7 @@ impl<'a> Turn<'a> {
             worker,
             citer,
             report,
+            is_basic: false,
             left_open: scene.open_step().cloned(),
             writing: None,
             figures: made::unshown_figures(scene),
@@ -232,6 +243,10 @@ impl<'a> Turn<'a> {
         let is_new = reused.is_none();
         let mut step = reused.unwrap_or_else(|| self.worker.step(no_calls));
         step.context = Some(self.report);
+        if self.is_basic {
+            let (key, note) = DECIDED_ONCE;
+            step.metadata.insert(key.to_owned(), note.to_owned());
+        }
         let done = self.writing.take().map(|(step, message)| self.completed(step, message));
         let mut events = self.worker.write(|write, _| {
             let mut events = self.abandon(write, abandoned)?;

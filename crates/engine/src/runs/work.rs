@@ -349,6 +349,12 @@ impl Scene {
         let calls = |step: &&RunStep| matches!(step.details, StepDetails::ToolCalls { .. });
         self.steps.iter().filter(calls).count()
     }
+
+    /// The same without the steps in which no function was called.
+    pub(crate) fn of_functions(&self) -> Self {
+        let steps = self.steps.iter().filter(|step| calls::has_function(step)).cloned().collect();
+        Self { thread: self.thread.clone(), steps }
+    }
 }
 
 /// An error as runs and steps show it.

@@ -176,12 +176,12 @@ fn tools_are_offered_as_the_run_chooses() {
 }
 
 #[test]
-fn a_basic_model_gets_passages_and_no_tools() {
+fn a_basic_model_gets_passages_and_no_search() {
     let library = Library::new(Profile::Basic, [Turn::Say(vec!["It stops."])]);
     let engine = library.open();
     let run = last_run(&run_to_end(&engine, "When does the pump stop?")).clone();
     let asked = library.asked().remove(0);
-    assert_eq!((asked.passages, asked.tools.len()), (2, 0));
+    assert_eq!((asked.passages, asked.tools), (2, vec!["weather".to_owned()]));
     assert!(asked.messages[0].content.contains("[2] (filter.pdf, p. 7)\nClean the filter"));
     // The search is not told as turns besides.
     assert_eq!(asked.messages.len(), 2);
@@ -190,6 +190,30 @@ fn a_basic_model_gets_passages_and_no_tools() {
     let steps = engine.run_steps(run.id).unwrap();
     assert!(matches!(&steps[0].details, StepDetails::ToolCalls { calls } if calls.len() == 1));
     assert_eq!(steps[0].context.unwrap().passages, 2);
+}
+
+#[test]
+fn a_basic_model_decides_on_functions_once_and_the_step_says_so() {
+    let library = Library::new(
+        Profile::Basic,
+        [Turn::Call("", vec![("weather", "{}")]), Turn::Say(vec!["It rains."])],
+    );
+    let engine = library.open();
+    let run = last_run(&run_to_end(&engine, "Does it rain?")).clone();
+    assert_eq!(run.status, RunStatus::RequiresAction);
+    let output = |call: &ToolCall| SubmittedOutput { call: call.id, output: "rain".into() };
+    let outputs: Vec<_> = run.required_calls.iter().map(output).collect();
+    let events: Vec<_> = engine.resume_run(run.id, outputs).unwrap().collect();
+    assert_eq!(last_run(&events).status, RunStatus::Completed);
+    let asked = library.asked();
+    assert_eq!((asked[0].tools.len(), asked[1].tools.len()), (1, 0));
+    // The passages and what the function said, each once.
+    let roles: Vec<Role> = asked[1].messages.iter().map(|message| message.role).collect();
+    assert_eq!(roles, [Role::System, Role::User, Role::Assistant, Role::Tool]);
+    assert_eq!(asked[1].messages[3].content, "rain");
+    let steps = engine.run_steps(run.id).unwrap();
+    let noted: Vec<bool> = steps.iter().map(|step| step.metadata.contains_key("note")).collect();
+    assert_eq!(noted, [false, true, false]);
 }
 
 #[test]

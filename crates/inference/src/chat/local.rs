@@ -3,11 +3,22 @@
 //! Weights are loaded once and shared. What a conversation has read is kept, so that the next run
 //! of its thread, and others that begin the same way, read only what is new. The prompt is read in
 //! pieces so that a caller can break off before the first word.
+//!
+//! JSON and tool calls are held to their schemas by a [grammar]: they are valid, which does not make
+//! them sensible. An answer that ends by its limit of tokens may be cut anywhere, and says so by
+//! [`FinishReason::Length`](docent_core::FinishReason::Length).
 
+mod answering;
 mod batch;
+mod calls;
+#[cfg(test)]
+mod fakes;
 mod gguf;
+mod grammar;
+mod plan;
 mod prefixes;
 mod reader;
+mod sampler;
 mod template;
 mod text;
 mod tokenizer;
@@ -15,19 +26,21 @@ mod tokenizer;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
-use candle_core::{Device, Tensor};
-use candle_transformers::generation::{LogitsProcessor, Sampling as CandleSampling};
 use docent_core::{
-    ChatDelta, ChatModel, ChatReply, ChatRequest, ChatSpec, Error, FinishReason, Profile,
-    ResponseFormat, Result, Sampling, ToolChoice, Usage,
+    ChatDelta, ChatMessage, ChatModel, ChatReply, ChatRequest, ChatSpec, Error, Profile, Result,
+    Sampling,
 };
 use tracing::{debug, info_span};
 
+use self::answering::Network;
+use self::calls::Family;
 pub use self::gguf::Weights;
+use self::grammar::Grammars;
 use self::reader::{Engine, Reader};
+use self::sampler::{Choice, Sampler};
 use self::template::Template;
-use self::text::TextStream;
 use self::tokenizer::GgufTokenizer;
 use super::tokens::estimate;
 use crate::LocalConfig;
@@ -39,14 +52,19 @@ const DEFAULT_PREFIX_CACHE_MB: usize = 512;
 
 /// A chat model on this machine.
 ///
-/// It knows no tools and no grammar: requests for a tool call or for JSON are refused. Without a
-/// temperature it always takes the likeliest token. While it reads a long prompt it pushes an
-/// empty [`ChatDelta::Text`] now and then, so that the caller can break off.
+/// JSON and the arguments of tool calls are held to their schemas. With [`Profile::Tools`] it calls
+/// tools as it sees fit; with [`Profile::Basic`] it is asked once, before it answers, whether one
+/// is needed. Without a temperature it always takes the likeliest token. While it reads a long
+/// prompt it pushes an empty [`ChatDelta::Text`] now and then, so that the caller can break off.
 pub struct Local {
     spec: ChatSpec,
     engine: Engine,
-    tokenizer: GgufTokenizer,
+    tokenizer: Arc<GgufTokenizer>,
     template: Template,
+    choice: Choice,
+    family: Family,
+    /// Made when an answer first needs one: a vocabulary takes a moment.
+    grammars: OnceLock<Grammars>,
 }
 
 impl Local {
@@ -78,7 +96,7 @@ impl Local {
         weights: Weights,
     ) -> Result<Self> {
         let file = gguf::open(path)?;
-        let tokenizer = GgufTokenizer::from_metadata(file.metadata())?;
+        let tokenizer = Arc::new(GgufTokenizer::from_metadata(file.metadata())?);
         let source = gguf::text(file.metadata(), "tokenizer.chat_template");
         let template = Template::new(source, &tokenizer)?;
         let shape = file.shape()?;
@@ -94,25 +112,41 @@ impl Local {
             max_output_tokens: output.min(context_tokens / 2),
         };
         let budget_bytes = config.prefix_cache_mb.unwrap_or(DEFAULT_PREFIX_CACHE_MB) << 20;
-        Ok(Self { spec, engine: Engine::new(decoder, budget_bytes), tokenizer, template })
+        // The template shows how this family writes calls, once it is given the tools.
+        let family = Family::Hermes;
+        let choice = Choice {
+            temperature: config.temperature.unwrap_or(0.0),
+            top_p: config.top_p.unwrap_or(1.0),
+            top_k: config.top_k.unwrap_or(0),
+            min_p: config.min_p.unwrap_or(0.0),
+            repetition_penalty: config.repetition_penalty.unwrap_or(1.0),
+        };
+        let grammars = OnceLock::new();
+        let engine = Engine::new(decoder, budget_bytes);
+        Ok(Self { spec, engine, tokenizer, template, choice, family, grammars })
     }
 
-    fn refuse_what_needs_a_grammar(&self, request: &ChatRequest<'_>) -> Result<()> {
-        let name = &self.spec.name;
-        let must_call = matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Named(_));
-        if must_call && !request.tools.is_empty() {
-            return Err(Error::invalid(format!("{name} runs on this machine and calls no tools")));
+    fn grammars(&self) -> Result<&Grammars> {
+        if let Some(grammars) = self.grammars.get() {
+            return Ok(grammars);
         }
-        if request.response_format != ResponseFormat::Text {
-            return Err(Error::invalid(format!(
-                "{name} runs on this machine and cannot promise JSON"
-            )));
-        }
-        Ok(())
+        // Two answers may both make one; the first is kept.
+        let made = Grammars::new(self.tokenizer.clone())?;
+        Ok(self.grammars.get_or_init(|| made))
     }
 
-    fn prompt(&self, request: &ChatRequest<'_>) -> Result<Vec<u32>> {
-        let text = self.template.render(request.messages, &self.tokenizer)?;
+    /// What the request says of choosing, and else what the configuration does.
+    fn sampler(&self, sampling: &Sampling) -> Sampler {
+        let choice = Choice {
+            temperature: sampling.temperature.unwrap_or(self.choice.temperature),
+            top_p: sampling.top_p.unwrap_or(self.choice.top_p),
+            ..self.choice
+        };
+        Sampler::new(choice, sampling.seed)
+    }
+
+    fn prompt(&self, messages: &[ChatMessage]) -> Result<Vec<u32>> {
+        let text = self.template.render(messages, &self.tokenizer)?;
         let prompt = self.tokenizer.encode_prompt(&text)?;
         let context = self.spec.context_tokens;
         if prompt.is_empty() {
@@ -146,25 +180,10 @@ impl ChatModel for Local {
         let span =
             info_span!("model.chat", model = self.spec.name, prompt_tokens = tracing::field::Empty);
         let _span = span.enter();
-        self.refuse_what_needs_a_grammar(request)?;
-        let prompt = self.prompt(request)?;
-        span.record("prompt_tokens", prompt.len());
-        let room = self.spec.context_tokens - prompt.len();
-        let limit = request.sampling.max_tokens.unwrap_or(self.spec.max_output_tokens).min(room);
-        let mut answer = Answering {
-            model: self,
-            reader: self.engine.begin(&prompt),
-            chooser: chooser(&request.sampling),
-            stream: TextStream::new(&request.sampling.stop),
-            text: String::new(),
-            tokens: 0,
-            on_delta,
-        };
-        let finish = answer.run(&prompt, limit)?;
-        debug!(tokens = answer.tokens, ?finish, "answered");
-        let usage =
-            Usage { prompt_tokens: prompt.len() as u64, completion_tokens: answer.tokens as u64 };
-        Ok(ChatReply { text: answer.text, tool_calls: Vec::new(), finish, usage })
+        let reply = plan::answer(self, request, on_delta)?;
+        span.record("prompt_tokens", reply.usage.prompt_tokens);
+        debug!(tokens = reply.usage.completion_tokens, finish = ?reply.finish, "answered");
+        Ok(reply)
     }
 }
 
@@ -174,84 +193,18 @@ impl fmt::Debug for Local {
     }
 }
 
-/// One call: the shared weights with a cache of their own, and the answer so far.
-struct Answering<'a> {
-    model: &'a Local,
-    reader: Reader<'a>,
-    chooser: LogitsProcessor,
-    stream: TextStream,
-    text: String,
-    tokens: usize,
-    on_delta: &'a mut dyn FnMut(ChatDelta) -> ControlFlow<()>,
-}
-
-impl Answering<'_> {
-    fn run(&mut self, prompt: &[u32], limit: usize) -> Result<FinishReason> {
-        let on_delta = &mut *self.on_delta;
-        let mut go_on = || on_delta(ChatDelta::Text(String::new()));
-        let Some(logits) = self.reader.read_prompt(prompt, &mut go_on)? else {
-            return Ok(FinishReason::Cancelled);
-        };
-        let mut logits = tensor(&logits)?;
-        let mut finish = FinishReason::Length;
-        while self.tokens < limit {
-            let token = self.chooser.sample(&logits).map_err(failed)?;
-            self.tokens += 1;
-            if self.model.tokenizer.ends_answer(token) {
-                finish = FinishReason::Stop;
-                break;
-            }
-            let (text, stopped) = self.stream.push(self.model.tokenizer.bytes(token));
-            if self.push(text).is_break() {
-                return Ok(FinishReason::Cancelled);
-            }
-            if stopped {
-                return Ok(FinishReason::Stop);
-            }
-            if self.tokens < limit {
-                logits = tensor(&self.reader.forward(&[token])?)?;
-            }
-        }
-        let rest = std::mem::take(&mut self.stream).finish();
-        let flow = self.push_unless_empty(rest);
-        Ok(if flow.is_break() { FinishReason::Cancelled } else { finish })
+impl Network for Reader<'_> {
+    fn read_prompt(
+        &mut self,
+        prompt: &[u32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Vec<f32>>> {
+        self.read_prompt(prompt, go_on)
     }
 
-    /// Pushes every token's text, empty while a character is not whole: the caller may break off
-    /// at each.
-    fn push(&mut self, text: String) -> ControlFlow<()> {
-        self.text.push_str(&text);
-        (self.on_delta)(ChatDelta::Text(text))
+    fn forward(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
+        self.forward(tokens)
     }
-
-    fn push_unless_empty(&mut self, text: String) -> ControlFlow<()> {
-        if text.is_empty() { ControlFlow::Continue(()) } else { self.push(text) }
-    }
-}
-
-fn chooser(sampling: &Sampling) -> LogitsProcessor {
-    let random_seed = || {
-        let mut bytes = [0; 8];
-        // Without a random source the same seed every time: still a valid answer.
-        let _ = getrandom::fill(&mut bytes);
-        u64::from_le_bytes(bytes)
-    };
-    // Small models wander when left to chance, so nothing asked means the likeliest.
-    let temperature = f64::from(sampling.temperature.unwrap_or(0.0));
-    let how = match sampling.top_p {
-        _ if temperature < 1e-3 => CandleSampling::ArgMax,
-        Some(p) if p < 1.0 => CandleSampling::TopP { p: f64::from(p), temperature },
-        _ => CandleSampling::All { temperature },
-    };
-    LogitsProcessor::from_sampling(sampling.seed.unwrap_or_else(random_seed), how)
-}
-
-fn tensor(logits: &[f32]) -> Result<Tensor> {
-    Tensor::new(logits, &Device::Cpu).map_err(failed)
-}
-
-fn failed(error: candle_core::Error) -> Error {
-    Error::internal("the model could not be run").with_source(error)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use docent_core::{
-    ChatDelta, ChatModel, ChatReply, ChatRequest, ChatSpec, Error, ErrorKind, Result,
+    ChatDelta, ChatModel, ChatReply, ChatRequest, ChatSpec, Error, ErrorKind, Profile, Result,
 };
 use tracing::{debug, info_span};
 use ureq::Agent;
@@ -151,6 +151,9 @@ impl Remote {
     ) -> Result<(Answer, Progress), Failure> {
         let internal = |error| Failure { error, retry: Retry::Never };
         let model = self.model_name(request).map_err(internal)?;
+        // One that is said not to choose tools well is not offered any.
+        let basic = ChatRequest { tools: &[], ..request.clone() };
+        let request = if self.spec.profile == Profile::Basic { &basic } else { request };
         let body = request_body(request, model, self.limit_name()).to_string().into_bytes();
         let mut reading = Reading::new(&self.shown_url);
         let mut tried = None;

@@ -17,6 +17,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{PreTokenizerWrapper, Tokenizer};
 
 use super::gguf::{Metadata, strings};
+use super::grammar::Vocabulary;
 
 /// Put inside control tokens in what people wrote. A noncharacter: no text holds it.
 const GUARD: char = '\u{fdd0}';
@@ -105,10 +106,6 @@ impl GgufTokenizer {
         self.bytes.get(id as usize).and_then(Option::as_deref).unwrap_or_default()
     }
 
-    pub(super) fn ends_answer(&self, id: u32) -> bool {
-        self.ends.contains(&id)
-    }
-
     /// The text of the token with this key in the metadata, for templates that name it.
     pub(super) fn control_text(&self, id: Option<u32>) -> &str {
         let named = self.control.iter().find(|(_, of)| Some(**of) == id);
@@ -125,6 +122,29 @@ impl GgufTokenizer {
 
     pub(super) fn knows(&self, control: &str) -> bool {
         self.control.contains_key(control)
+    }
+}
+
+impl Vocabulary for GgufTokenizer {
+    fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn bytes(&self, id: u32) -> &[u8] {
+        self.bytes(id)
+    }
+
+    fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    fn encode(&self, text: &str) -> Vec<u32> {
+        // Tokens that do not spell the text are replaced by the longest that do.
+        self.encode(text).unwrap_or_default()
+    }
+
+    fn control(&self, text: &str) -> Option<u32> {
+        self.control.get(text).copied()
     }
 }
 
