@@ -30,7 +30,7 @@ use std::sync::{Arc, OnceLock};
 
 use docent_core::{
     ChatDelta, ChatMessage, ChatModel, ChatReply, ChatRequest, ChatSpec, Error, Profile, Result,
-    Sampling,
+    Sampling, SystemClock, ToolSpec,
 };
 use tracing::{debug, info_span};
 
@@ -98,7 +98,11 @@ impl Local {
         let file = gguf::open(path)?;
         let tokenizer = Arc::new(GgufTokenizer::from_metadata(file.metadata())?);
         let source = gguf::text(file.metadata(), "tokenizer.chat_template");
-        let template = Template::new(source, &tokenizer)?;
+        let template = Template::new(source, &tokenizer, Arc::new(SystemClock))?;
+        let family = match source.filter(|_| template.takes_tools()) {
+            Some(source) => Family::of_template(source),
+            None => Family::Hermes,
+        };
         let shape = file.shape()?;
         let wanted = config.context_tokens;
         let usual = DEFAULT_CONTEXT_TOKENS.min(shape.original_context);
@@ -112,8 +116,6 @@ impl Local {
             max_output_tokens: output.min(context_tokens / 2),
         };
         let budget_bytes = config.prefix_cache_mb.unwrap_or(DEFAULT_PREFIX_CACHE_MB) << 20;
-        // The template shows how this family writes calls, once it is given the tools.
-        let family = Family::Hermes;
         let choice = Choice {
             temperature: config.temperature.unwrap_or(0.0),
             top_p: config.top_p.unwrap_or(1.0),
@@ -145,8 +147,9 @@ impl Local {
         Sampler::new(choice, sampling.seed)
     }
 
-    fn prompt(&self, messages: &[ChatMessage]) -> Result<Vec<u32>> {
-        let text = self.template.render(messages, &self.tokenizer)?;
+    fn prompt(&self, messages: &[ChatMessage], tools: &[ToolSpec]) -> Result<Vec<u32>> {
+        let text = self.template.render(messages, tools);
+        let text = text.map_err(|error| error.context(&self.spec.name))?;
         let prompt = self.tokenizer.encode_prompt(&text)?;
         let context = self.spec.context_tokens;
         if prompt.is_empty() {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use docent_core::{
     ChatDelta, ChatMessage, ChatReply, ChatRequest, Error, FinishReason, Profile, ResponseFormat,
-    Result, ToolChoice, ToolRequest, Usage,
+    Result, ToolChoice, ToolRequest, ToolSpec, Usage,
 };
 use tracing::debug;
 
@@ -14,7 +14,6 @@ use super::calls::{
     CallReader, Found, Listener, Offer, arguments_schema, decision, find_calls, folded,
 };
 use super::grammar::{Constraint, Grammar, Strictness, Vocabulary};
-use super::text::TextStream;
 
 /// Answers `request`.
 pub(super) fn answer(
@@ -74,7 +73,7 @@ impl<'a> Plan<'a, '_> {
             }
             _ => None,
         };
-        let prompt = self.prompt(&folded(self.request.messages, &[]))?;
+        let prompt = self.prompt(self.request.messages, &[])?;
         Ok(self.run(&prompt, constraint, Reading::Text)?.finish)
     }
 
@@ -83,7 +82,7 @@ impl<'a> Plan<'a, '_> {
         let (grammars, vocabulary) = (self.model.grammars()?, &*self.model.tokenizer);
         // What is wrong with a tool's schema is better said before the answer than in its middle.
         self.constraint(offer.grammar(offer.family.marker())?)?;
-        let prompt = self.prompt(&folded(self.request.messages, offer.tools))?;
+        let prompt = self.prompt_with(offer.tools)?;
         let listener = Listener::new(offer, grammars, vocabulary);
         let Ended { finish, held } = self.run(&prompt, None, Reading::Listening(listener))?;
         match held {
@@ -133,7 +132,7 @@ impl<'a> Plan<'a, '_> {
     fn call(&mut self, offer: Offer<'a>) -> Result<FinishReason> {
         let marker = offer.family.marker();
         let constraint = self.constraint(offer.grammar(marker)?)?;
-        let mut prompt = self.prompt(&folded(self.request.messages, offer.tools))?;
+        let mut prompt = self.prompt_with(offer.tools)?;
         let tokenizer = &self.model.tokenizer;
         let begun = match tokenizer.control(marker.text) {
             Some(token) => vec![token],
@@ -149,7 +148,7 @@ impl<'a> Plan<'a, '_> {
     /// Asks a basic model once whether one of the tools is needed; if not, it answers.
     fn decide(&mut self, offer: Offer<'a>) -> Result<FinishReason> {
         let constraint = self.constraint(offer.decision_grammar()?)?;
-        let prompt = self.prompt(&decision(self.request.messages, offer.tools))?;
+        let prompt = self.prompt(&decision(self.request.messages, offer.tools), &[])?;
         let reading = Reading::Calls(CallReader::default());
         // Nobody who wants a short answer means the decision before it.
         self.spared = self.model.spec.max_output_tokens;
@@ -165,8 +164,16 @@ impl<'a> Plan<'a, '_> {
         self.model.grammars()?.constraint(grammar)
     }
 
-    fn prompt(&mut self, messages: &[ChatMessage]) -> Result<Vec<u32>> {
-        let prompt = self.model.prompt(messages)?;
+    /// The conversation with the tools on offer: as the template shows them, else in words.
+    fn prompt_with(&mut self, tools: &[ToolSpec]) -> Result<Vec<u32>> {
+        match self.model.template.takes_tools() {
+            true => self.prompt(self.request.messages, tools),
+            false => self.prompt(&folded(self.request.messages, tools), &[]),
+        }
+    }
+
+    fn prompt(&mut self, messages: &[ChatMessage], tools: &[ToolSpec]) -> Result<Vec<u32>> {
+        let prompt = self.model.prompt(messages, tools)?;
         self.prompt_tokens += prompt.len();
         Ok(prompt)
     }
@@ -189,7 +196,7 @@ impl<'a> Plan<'a, '_> {
             sampler: model.sampler(sampling),
             constraint,
             reading,
-            stream: TextStream::new(&sampling.stop),
+            stream: model.tokenizer.answer(&sampling.stop),
             reply: &mut *self.reply,
             limit,
         };

@@ -8,16 +8,23 @@ pub(super) struct TextStream {
     /// Text that may turn out to begin a stop text.
     held: String,
     stops: Vec<String>,
+    drops_space: bool,
 }
 
 impl TextStream {
     pub(super) fn new(stops: &[String]) -> Self {
         let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
-        Self { bytes: Vec::new(), held: String::new(), stops }
+        Self { stops, ..Self::default() }
+    }
+
+    /// The same without a space at the very beginning.
+    pub(super) fn without_first_space(self) -> Self {
+        Self { drops_space: true, ..self }
     }
 
     /// What can be shown now, and whether a stop text was reached.
     pub(super) fn push(&mut self, bytes: &[u8]) -> (String, bool) {
+        let bytes = if self.drops_space { self.drop_space(bytes) } else { bytes };
         self.bytes.extend_from_slice(bytes);
         let decoded = self.take_whole_characters();
         self.held.push_str(&decoded);
@@ -35,6 +42,12 @@ impl TextStream {
     pub(super) fn finish(mut self) -> String {
         self.held.push_str(&String::from_utf8_lossy(&self.bytes));
         self.held
+    }
+
+    fn drop_space<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        // A token without bytes leaves the beginning where it was.
+        self.drops_space = bytes.is_empty();
+        bytes.strip_prefix(b" ").unwrap_or(bytes)
     }
 
     /// A model may write bytes that are no UTF-8; each such part becomes U+FFFD.
