@@ -53,9 +53,9 @@ pub use transfer::{Counts, Import, TransferProgress};
 
 pub use docent_core::*;
 pub use docent_engine::{
-    Engine, EngineOptions, EngineParts, MessageDelta, NewAssistant, NewMessage, NewRun, NewThread,
-    Order, Page, PageRequest, ProgramOptions, Programs, QueryRewriting, RunEvent, RunStream,
-    Sharing, StepDelta, SubmittedOutput,
+    DroppedMessages, Engine, EngineOptions, EngineParts, MessageDelta, NewAssistant, NewMessage,
+    NewRun, NewThread, Order, Page, PageRequest, ProgramOptions, Programs, QueryRewriting,
+    RunEvent, RunStream, Sharing, StepDelta, SubmittedOutput,
 };
 pub use docent_retrieval::{
     AttachOptions, CandidateTrace, Collections, CollectionsOptions, CollectionsParts, Comparison,

@@ -3,6 +3,7 @@
 mod support;
 
 mod citations;
+mod context;
 mod conversations;
 mod documents;
 mod embedders;

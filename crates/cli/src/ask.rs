@@ -1,5 +1,6 @@
 //! `docent ask`: an answer as it comes, then its sources.
 
+mod context;
 mod searches;
 mod sources;
 
@@ -7,8 +8,8 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use docent::{
-    AskOptions, Asked, Library, Message, MessageDelta, Run, RunEvent, RunStatus, SearchReport,
-    StepStatus, ThreadId, Usage,
+    AskOptions, Asked, ContextReport, Library, Message, MessageDelta, Run, RunEvent, RunStatus,
+    SearchReport, StepStatus, ThreadId, Usage,
 };
 use serde::Serialize;
 
@@ -74,6 +75,7 @@ struct Answer<'a> {
     console: &'a Console,
     sources: Sources,
     searches: Vec<SearchReport>,
+    contexts: Vec<ContextReport>,
     message: Option<Message>,
     run: Option<Run>,
     /// Whether the last piece written ended a line.
@@ -88,6 +90,7 @@ impl<'a> Answer<'a> {
             console,
             sources: Sources::default(),
             searches: vec![],
+            contexts: vec![],
             message: None,
             run: None,
             at_line_start: true,
@@ -111,6 +114,7 @@ impl<'a> Answer<'a> {
                 RunEvent::Run(run) => self.run = Some(Run::clone(&run)),
                 RunEvent::Step(step) if step.status == StepStatus::Completed => {
                     self.searches.extend(searches::of_step(&step));
+                    self.contexts.extend(context::of_step(&step));
                 }
                 _ => {}
             }
@@ -150,6 +154,7 @@ impl<'a> Answer<'a> {
         drop(out);
         if self.shape.explain {
             searches::write(&self.searches, self.console)?;
+            context::write(&self.contexts, self.console)?;
         }
         self.console.note(format_args!(
             "\ngo on with: docent ask --thread {NAME}{}{NAME:#} \"…\"",
@@ -169,6 +174,7 @@ impl<'a> Answer<'a> {
             citations: self.sources.json(),
             usage: run.and_then(|run| run.usage),
             searches: self.shape.explain.then_some(&self.searches[..]),
+            context: self.shape.explain.then_some(&self.contexts[..]),
         })
     }
 }
@@ -198,4 +204,6 @@ struct Json<'a> {
     usage: Option<Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     searches: Option<&'a [SearchReport]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<&'a [ContextReport]>,
 }

@@ -9,8 +9,8 @@ use docent::inference::{Catalog, ModelConfig, ModelsConfig};
 use docent::ingest::ProcessGuard;
 use docent::store::{LibraryDir, Mode, project_dir};
 use docent::{
-    CollectionsOptions, DEFAULT_EMBEDDER, EngineOptions, LateInteraction, Library, LibraryBuilder,
-    Programs, QueryRewriting, RememberedEmbedder, VectorIndexKind,
+    CollectionsOptions, DEFAULT_EMBEDDER, DroppedMessages, EngineOptions, LateInteraction, Library,
+    LibraryBuilder, Programs, QueryRewriting, RememberedEmbedder, VectorIndexKind,
 };
 use fs_err as fs;
 use serde::Deserialize;
@@ -41,6 +41,7 @@ pub(crate) struct Setup {
     vector_index: VectorIndexKind,
     pub(crate) late_interaction: LateInteraction,
     query_rewriting: QueryRewriting,
+    dropped_messages: DroppedMessages,
     models: ModelsConfig,
     pub(crate) sandbox: SandboxSettings,
 }
@@ -100,6 +101,7 @@ impl Setup {
             vector_index: settings.vector_index.into(),
             late_interaction: settings.late_interaction,
             query_rewriting: settings.query_rewriting.into(),
+            dropped_messages: settings.context.into(),
             models: with_extractive(models),
             sandbox: settings.sandbox,
         })
@@ -152,7 +154,11 @@ impl Setup {
     }
 
     fn engine_options(&self) -> EngineOptions {
-        EngineOptions { query_rewriting: self.query_rewriting, ..EngineOptions::default() }
+        EngineOptions {
+            query_rewriting: self.query_rewriting,
+            dropped_messages: self.dropped_messages,
+            ..EngineOptions::default()
+        }
     }
 
     /// Sees to it that there is a library. One that is there may be open elsewhere.
@@ -308,6 +314,8 @@ struct Settings {
     #[serde(default)]
     query_rewriting: Rewriting,
     #[serde(default)]
+    context: ContextSettings,
+    #[serde(default)]
     sandbox: SandboxSettings,
     /// Read by [`ModelsConfig`].
     #[serde(default, rename = "models")]
@@ -350,6 +358,20 @@ impl From<Rewriting> for QueryRewriting {
             Rewriting::Rules => Self::Rules,
             Rewriting::Off => Self::Off,
         }
+    }
+}
+
+/// What is done with conversations that are too long for a model: the `[context]` part.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ContextSettings {
+    #[serde(default)]
+    summarize_dropped: bool,
+}
+
+impl From<ContextSettings> for DroppedMessages {
+    fn from(settings: ContextSettings) -> Self {
+        if settings.summarize_dropped { Self::Summarized } else { Self::Forgotten }
     }
 }
 

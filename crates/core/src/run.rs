@@ -349,14 +349,31 @@ pub struct ContextReport {
     pub budget_tokens: u64,
     /// What it has.
     pub prompt_tokens: u64,
+    /// Tools the model was offered; their descriptions are part of the prompt.
+    #[serde(default)]
+    pub tools: u64,
     /// Messages of the thread that went in.
     pub messages: u64,
-    /// Older messages that were left out.
+    /// Older messages that were left out, because they did not fit or were not asked for.
     pub messages_dropped: u64,
+    /// The oldest message that was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_dropped: Option<MessageId>,
+    /// The newest message that was left out; all between the two were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_dropped: Option<MessageId>,
+    /// Of those left out, how many the model was told of in a summary.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub messages_summarized: u64,
     /// Passages that went in.
     pub passages: u64,
     /// Worse passages that were left out.
     pub passages_dropped: u64,
+}
+
+/// For serde, which hands out references.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]

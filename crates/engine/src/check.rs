@@ -5,14 +5,15 @@
 
 use docent_core::{
     Key, Message, MessageIncomplete, MessageStatus, Result, Run, RunId, RunStatus, Scan, Store,
-    Table, Thread, Write,
+    Table, Thread, ThreadId, Write,
 };
 use docent_retrieval::{Finding, Repair};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::runs::summary::Summary;
 use crate::tables::{
-    MESSAGE_PLACES, MESSAGES, Place, RUN_DEADLINES, RUN_LEASES, RUN_QUEUE, RUNS, STEPS,
+    MESSAGE_PLACES, MESSAGES, Place, RUN_DEADLINES, RUN_LEASES, RUN_QUEUE, RUNS, STEPS, SUMMARIES,
     THREAD_RUNS, THREADS, parent,
 };
 
@@ -44,6 +45,7 @@ pub fn check(store: &dyn Store, repair: Repair) -> Result<Vec<Finding>> {
             MESSAGE_PLACES.delete(write, &id).map(drop)
         })
     })?;
+    each(&SUMMARIES, &mut check, |check, thread, summary| check.summary(thread, &summary))?;
     let Check { write, found, .. } = check;
     if fix && !found.is_empty() {
         write.commit()?;
@@ -232,6 +234,17 @@ impl Check<'_> {
             message.incomplete_reason = Some(MessageIncomplete::RunFailed);
             message.incomplete_at = Some(message.created_at);
             MESSAGES.put(write, &key, &message)
+        })
+    }
+
+    /// A summary ends with a message that its thread has. It can be made again.
+    fn summary(&mut self, thread: ThreadId, summary: &Summary) -> Result<()> {
+        let last = MESSAGES.get(&*self.write, &(thread, summary.through))?;
+        if last.is_some_and(|message| message.id == summary.last) {
+            return Ok(());
+        }
+        self.wrong(&thread, "has a summary of messages that are not there", |write| {
+            SUMMARIES.delete(write, &thread).map(drop)
         })
     }
 

@@ -2,14 +2,26 @@
 //! kept. Pure.
 //!
 //! A prompt has fixed parts (instructions, passages, tools, the turns of the present run) and the
-//! thread's history, of which whole messages are left out, oldest first. What went in and what did
-//! not is a [`ContextReport`] on the run step.
+//! thread's history, of which whole messages are left out: those in the middle, as the Assistants
+//! API has it. The newest stay because they are what is talked about, and the very first, if it is
+//! short, because it often says what all is for. What went in and what did not is a
+//! [`ContextReport`] on the run step.
 
-use docent_core::{ChatMessage, ContextReport, Error, Result, Role, ToolCall};
+use docent_core::{
+    ChatMessage, ContextReport, Error, MessageId, Result, Role, Seq, ToolCall, Truncation,
+};
 
-/// Tokens a chat template spends on each message's frame; four in OpenAI's, about as many in
-/// ChatML.
-const FRAME_TOKENS: u64 = 4;
+/// Tokens a chat template spends on each message's frame: five in ChatML and in Llama's and Gemma's,
+/// fewer in others.
+const FRAME_TOKENS: u64 = 5;
+
+/// Tokens that a chat template spends once: where the answer begins, and the date or the instructions
+/// of its own that some add. Beside SmolLM2's own count a prompt with instructions is 29 tokens too
+/// long by this, one without 7; one that seemed too short would fail its run.
+const PROMPT_TOKENS: u64 = 32;
+
+/// The thread's first message may have this part of the room if others must go for it.
+const FIRST_SHARE: u64 = 8;
 
 /// How much room a prompt has, in the model's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,26 +63,40 @@ pub struct Fixed {
     pub extra_tokens: u64,
 }
 
-/// A prompt, and what it left out.
+/// A message of the thread's history.
 #[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    /// Its place in the thread.
+    pub place: Seq,
+    /// Its id.
+    pub id: MessageId,
+    /// As a model sees it; none if nothing of it can be shown.
+    pub message: Option<ChatMessage>,
+}
+
+/// A prompt, and what it left out.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assembled {
     /// The messages, oldest first.
     pub messages: Vec<ChatMessage>,
     /// How many messages of the history are among them.
     pub kept: u64,
-    /// What they have in tokens, with everything else.
+    /// Those that are not, newest first.
+    pub dropped: Vec<(Seq, MessageId)>,
+    /// What all has in tokens.
     pub prompt_tokens: u64,
 }
 
-/// Puts a prompt together. `newest_first` yields the thread's history and is not read further than
-/// needed.
+/// Puts a prompt together. `newest_first` yields the thread's whole history, of which no more is
+/// counted in tokens than fits.
 ///
 /// # Errors
 /// [`Invalid`](docent_core::ErrorKind::Invalid) when the fixed parts or the newest message alone
 /// do not fit; the message names the sizes.
 pub fn assemble(
     fixed: Fixed,
-    newest_first: impl Iterator<Item = Result<ChatMessage>>,
+    newest_first: impl Iterator<Item = Result<Past>>,
+    truncation: Truncation,
     budget: Budget,
     count: &dyn Fn(&str) -> usize,
 ) -> Result<Assembled> {
@@ -79,29 +105,91 @@ pub fn assemble(
     if !fixed.system.is_empty() {
         messages.push(ChatMessage::new(Role::System, fixed.system));
     }
-    let mut used =
-        fixed.extra_tokens + messages.iter().map(|m| message_tokens(m, count)).sum::<u64>();
+    let mut used = fixed.extra_tokens + PROMPT_TOKENS;
+    used += messages.iter().map(|m| message_tokens(m, count)).sum::<u64>();
     used += fixed.turns.iter().map(|turn| message_tokens(turn, count)).sum::<u64>();
     if used > room {
         return Err(too_long("the instructions and the turns of this run", used, room, budget));
     }
-    let mut history = Vec::new();
-    for message in newest_first {
-        let message = message?;
-        let tokens = message_tokens(&message, count);
-        if used + tokens > room {
-            if history.is_empty() {
-                return Err(too_long("the newest message", tokens, room - used, budget));
-            }
-            break;
-        }
-        used += tokens;
-        history.push(message);
+    let mut history = History { room, used, kept: Vec::new(), dropped: Vec::new() };
+    let first = history.read(newest_first, truncation, budget, count)?;
+    if let (Some(first), Truncation::Auto) = (first, truncation) {
+        history.keep_first(first, count);
     }
-    let kept = history.len() as u64;
-    messages.extend(history.into_iter().rev());
+    let kept = history.kept.len() as u64;
+    messages.extend(history.kept.into_iter().rev().map(|(_, message)| message));
     messages.extend(fixed.turns);
-    Ok(Assembled { messages, kept, prompt_tokens: used })
+    Ok(Assembled { messages, kept, dropped: history.dropped, prompt_tokens: history.used })
+}
+
+/// A message's place, and its id.
+type At = (Seq, MessageId);
+
+/// What is kept of a thread's history, newest first.
+struct History {
+    room: u64,
+    used: u64,
+    kept: Vec<(At, ChatMessage)>,
+    dropped: Vec<At>,
+}
+
+impl History {
+    /// Keeps messages until one does not fit, or as many as are wanted. Gives the thread's first
+    /// message, if it is not among them.
+    fn read(
+        &mut self,
+        newest_first: impl Iterator<Item = Result<Past>>,
+        truncation: Truncation,
+        budget: Budget,
+        count: &dyn Fn(&str) -> usize,
+    ) -> Result<Option<(At, ChatMessage)>> {
+        let most = match truncation {
+            Truncation::Auto => usize::MAX,
+            Truncation::LastMessages(most) => most as usize,
+        };
+        let mut oldest = None;
+        for (at, past) in newest_first.enumerate() {
+            let Past { place, id, message } = past?;
+            let at_place = (place, id);
+            let Some(message) = message else { continue };
+            let wanted = self.dropped.is_empty() && at < most;
+            let tokens = if wanted { message_tokens(&message, count) } else { 0 };
+            if wanted && self.used + tokens <= self.room {
+                self.used += tokens;
+                self.kept.push((at_place, message));
+                continue;
+            }
+            if self.kept.is_empty() {
+                let free = self.room - self.used;
+                return Err(too_long("the newest message", tokens, free, budget));
+            }
+            self.dropped.push(at_place);
+            oldest = Some((at_place, message));
+        }
+        Ok(oldest)
+    }
+
+    /// Makes room for the thread's first message if the user said it and it is short: at the cost
+    /// of others, but never of the newest.
+    fn keep_first(&mut self, first: (At, ChatMessage), count: &dyn Fn(&str) -> usize) {
+        let tokens = message_tokens(&first.1, count);
+        if first.1.role != Role::User || tokens > self.room / FIRST_SHARE {
+            return;
+        }
+        let (mut keep, mut used) = (self.kept.len(), self.used + tokens);
+        while keep > 1 && used > self.room {
+            keep -= 1;
+            used -= message_tokens(&self.kept[keep].1, count);
+        }
+        if used > self.room {
+            return;
+        }
+        self.used = used;
+        self.dropped.pop();
+        let instead = self.kept.drain(keep..).map(|(at, _)| at);
+        self.dropped.splice(0..0, instead);
+        self.kept.push(first);
+    }
 }
 
 /// What a message costs, frame and all.
@@ -164,13 +252,17 @@ pub fn clip<'a>(text: &'a str, room: u64, count: &dyn Fn(&str) -> usize) -> &'a 
     text[..border.unwrap_or(fits)].trim_end()
 }
 
-/// The report on a prompt that had `older` messages of history to draw on.
-pub fn report(assembled: &Assembled, budget: Budget, older: u64, passages: u64) -> ContextReport {
+/// The report on a prompt.
+pub fn report(assembled: &Assembled, budget: Budget, passages: u64, tools: u64) -> ContextReport {
     ContextReport {
         budget_tokens: budget.prompt_tokens(),
         prompt_tokens: assembled.prompt_tokens,
+        tools,
         messages: assembled.kept,
-        messages_dropped: older.saturating_sub(assembled.kept),
+        messages_dropped: assembled.dropped.len() as u64,
+        first_dropped: assembled.dropped.last().map(|(_, id)| *id),
+        last_dropped: assembled.dropped.first().map(|(_, id)| *id),
+        messages_summarized: 0,
         passages,
         passages_dropped: 0,
     }
@@ -186,32 +278,95 @@ mod tests {
         text.split_whitespace().count()
     }
 
-    fn user(text: &str) -> Result<ChatMessage> {
-        Ok(ChatMessage::new(Role::User, text))
+    /// A user's message, whose id is its place in the thread.
+    fn user(place: u64, text: &str) -> Result<Past> {
+        let message = Some(ChatMessage::new(Role::User, text));
+        Ok(Past { place: Seq(place), id: id(place), message })
+    }
+
+    fn id(place: u64) -> MessageId {
+        format!("msg_{place:024}").parse().unwrap()
+    }
+
+    /// A thread of these texts, newest first.
+    fn thread(texts: &[&str]) -> Vec<Result<Past>> {
+        let places = texts.iter().enumerate();
+        places.map(|(at, text)| user(at as u64 + 1, text)).rev().collect()
     }
 
     fn fixed(system: &str) -> Fixed {
         Fixed { system: system.into(), ..Fixed::default() }
     }
 
+    /// The texts of a prompt from `thread` in so much room.
+    fn shown(texts: &[&str], room: u64, truncation: Truncation) -> (Vec<String>, Assembled) {
+        let budget = Budget { context_tokens: room + PROMPT_TOKENS + 10, answer_tokens: 10 };
+        let thread = thread(texts).into_iter();
+        let prompt = assemble(fixed("be kind"), thread, truncation, budget, &words).unwrap();
+        (prompt.messages.iter().map(|message| message.content.clone()).collect(), prompt)
+    }
+
+    const LONG_FIRST: [&str; 3] = ["one two three four five", "three four five", "six seven"];
+
     #[test]
     fn the_oldest_messages_go_first_and_instructions_stay() {
-        let history = ["six seven", "three four five", "one two"].map(user);
-        let budget = Budget::new(28, 9);
-        let prompt = assemble(fixed("be kind"), history.into_iter(), budget, &words).unwrap();
-        let texts: Vec<&str> = prompt.messages.iter().map(|m| m.content.as_str()).collect();
+        let frames = 3 * FRAME_TOKENS;
+        let (texts, prompt) = shown(&LONG_FIRST, 7 + frames, Truncation::Auto);
         assert_eq!(texts, ["be kind", "three four five", "six seven"]);
-        assert_eq!((prompt.kept, prompt.prompt_tokens), (2, 19));
-        assert_eq!(report(&prompt, budget, 3, 0).messages_dropped, 1);
+        assert_eq!((prompt.kept, prompt.prompt_tokens), (2, 7 + frames + PROMPT_TOKENS));
+        assert_eq!(prompt.dropped, [(Seq(1), id(1))]);
+    }
+
+    #[test]
+    fn a_short_first_message_stays_and_those_in_the_middle_go() {
+        let filler = "word ".repeat(30);
+        let texts = ["do so", &filler, &filler, &filler, "and now"];
+        // Room for two of the three in the middle, but not with the first.
+        let room = 2 + 60 + 2 + 4 * FRAME_TOKENS;
+        let (kept, prompt) = shown(&texts, room, Truncation::Auto);
+        assert_eq!(kept, ["be kind", "do so", &filler, "and now"]);
+        assert_eq!(prompt.dropped, [(Seq(3), id(3)), (Seq(2), id(2))]);
+        let budget = Budget { context_tokens: room, answer_tokens: 0 };
+        let report = report(&prompt, budget, 0, 0);
+        assert_eq!((report.messages, report.messages_dropped), (3, 2));
+        assert_eq!((report.first_dropped, report.last_dropped), (Some(id(2)), Some(id(3))));
+    }
+
+    #[test]
+    fn the_last_messages_are_those_asked_for_and_no_others() {
+        let texts = ["first", "second", "third", "fourth"];
+        for (most, wanted) in [(1, &texts[3..]), (3, &texts[1..]), (4, &texts), (9, &texts)] {
+            let (kept, prompt) = shown(&texts, 100, Truncation::LastMessages(most));
+            assert_eq!(kept[1..], *wanted, "{most}");
+            assert_eq!(prompt.dropped.len(), texts.len() - wanted.len());
+        }
+        // What does not fit is left out all the same, the first not taken in its place.
+        let room = 2 + 2 + 3 * FRAME_TOKENS;
+        let (kept, _) = shown(&texts, room, Truncation::LastMessages(3));
+        assert_eq!(kept, ["be kind", "third", "fourth"]);
+    }
+
+    #[test]
+    fn a_message_without_anything_to_show_is_neither_kept_nor_dropped() {
+        let mut thread = thread(&["first", "second", "third"]);
+        thread[1].as_mut().unwrap().message = None;
+        let budget = Budget::new(100, 10);
+        let thread = thread.into_iter();
+        let truncation = Truncation::LastMessages(2);
+        let prompt = assemble(Fixed::default(), thread, truncation, budget, &words).unwrap();
+        assert_eq!((prompt.kept, prompt.dropped), (1, vec![(Seq(1), id(1))]));
     }
 
     #[test]
     fn a_message_that_cannot_fit_is_refused_with_its_size() {
         let long = "word ".repeat(100);
-        let error =
-            assemble(fixed("be kind"), [user(&long)].into_iter(), Budget::new(60, 20), &words);
+        let thread = thread(&[&long]).into_iter();
+        let budget = Budget::new(60, 20);
+        let error = assemble(fixed("be kind"), thread, Truncation::Auto, budget, &words);
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("104 tokens") && error.contains("only 34 are free"), "{error}");
+        let (size, free) = (100 + FRAME_TOKENS, 40 - 2 - FRAME_TOKENS - PROMPT_TOKENS);
+        assert!(error.contains(&format!("{size} tokens")), "{error}");
+        assert!(error.contains(&format!("only {free} are free")), "{error}");
     }
 
     #[test]
@@ -228,17 +383,25 @@ mod tests {
         ) {
             let budget = Budget::new(context, 50);
             let texts: Vec<String> = lengths.iter().map(|n| "w ".repeat(*n)).collect();
-            let newest_first = texts.iter().map(|text| user(text));
-            match assemble(Fixed::default(), newest_first, budget, &words) {
-                Ok(prompt) => {
-                    prop_assert!(prompt.prompt_tokens <= budget.prompt_tokens());
-                    prop_assert!(prompt.kept >= 1);
-                    for (message, text) in prompt.messages.iter().rev().zip(&texts) {
-                        prop_assert_eq!(&message.content, text);
-                    }
-                }
-                Err(_) => prop_assert!(lengths[0] as u64 + FRAME_TOKENS > budget.prompt_tokens()),
+            let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let newest_first = thread(&borrowed).into_iter();
+            let prompt = assemble(Fixed::default(), newest_first, Truncation::Auto, budget, &words);
+            let newest = *lengths.last().unwrap() as u64 + FRAME_TOKENS + PROMPT_TOKENS;
+            let Ok(prompt) = prompt else {
+                prop_assert!(newest > budget.prompt_tokens());
+                return Ok(());
+            };
+            prop_assert!(prompt.prompt_tokens <= budget.prompt_tokens());
+            prop_assert!(prompt.kept >= 1);
+            prop_assert_eq!(prompt.kept as usize + prompt.dropped.len(), texts.len());
+            // The first may stand before the newest; between them is what was dropped.
+            let places = prompt.dropped.windows(2).all(|pair| pair[0] > pair[1]);
+            prop_assert!(places);
+            let mut kept: Vec<&str> = prompt.messages.iter().map(|it| it.content.as_str()).collect();
+            if prompt.dropped.last().is_some_and(|(oldest, _)| *oldest != Seq(1)) {
+                prop_assert_eq!(kept.remove(0), &texts[0]);
             }
+            prop_assert_eq!(&kept[..], &borrowed[texts.len() - kept.len()..]);
         }
 
         #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use docent_core::{ChatModels, Clock, IdSource, Result, Store, Tool, Write};
 use docent_retrieval::Collections;
 
+use crate::counts::TokenCounts;
 use crate::passages::Passages;
 use crate::programs::{Owner, Programs};
 use crate::runs::{LiveRuns, queue};
@@ -53,6 +54,10 @@ pub struct EngineOptions {
     pub query_rewriting: QueryRewriting,
     /// How long a chat model may take to rewrite queries before rules do.
     pub rewriting_time: Duration,
+    /// What becomes of a conversation's older messages that no longer fit a model's context.
+    pub dropped_messages: DroppedMessages,
+    /// How long a chat model may take to summarize before rules do.
+    pub summary_time: Duration,
     /// Whether other processes work on the same store.
     pub sharing: Sharing,
     /// How long a worker holds a run without renewing its lease.
@@ -75,6 +80,8 @@ impl Default for EngineOptions {
             basic_search_limit: 8,
             query_rewriting: QueryRewriting::default(),
             rewriting_time: Duration::from_secs(10),
+            dropped_messages: DroppedMessages::default(),
+            summary_time: Duration::from_secs(30),
             sharing: Sharing::Exclusive,
             lease: Duration::from_secs(30),
             tick: Duration::from_millis(500),
@@ -99,6 +106,20 @@ pub enum QueryRewriting {
     Rules,
     /// Nobody: searches are made with what was written.
     Off,
+}
+
+/// What becomes of a conversation's older messages that no longer fit a model's context.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DroppedMessages {
+    /// The model is not told of them.
+    #[default]
+    Forgotten,
+    /// The model is told a summary of them with its instructions. The run's chat model writes it in
+    /// one short call, now and then as the conversation grows; rules do for a
+    /// [`Basic`](docent_core::Profile::Basic) model, for a run with limits of tokens, and when the
+    /// model does not manage. Runs that ask for their last messages alone get none.
+    Summarized,
 }
 
 /// Whether other processes work on the same store.
@@ -136,6 +157,7 @@ pub(crate) struct Inner {
     /// Which opening of the engine this is.
     pub(crate) epoch: u64,
     pub(crate) live: LiveRuns,
+    pub(crate) counts: TokenCounts,
     pub(crate) workers: Workers,
 }
 
@@ -166,6 +188,7 @@ impl Engine {
             options: parts.options,
             epoch: 0,
             live: LiveRuns::default(),
+            counts: TokenCounts::default(),
             workers: Workers::default(),
         };
         queue::begin_epoch(&mut inner)?;

@@ -5,6 +5,7 @@ use docent_core::{
     Result, Role, Run, Scan, Seq, Truncation,
 };
 
+use crate::context::Past;
 use crate::tables::{MESSAGES, parent};
 
 /// A thread's messages before a run, newest first; those of the run itself are left out, and so
@@ -17,14 +18,26 @@ pub(crate) fn newest_first<'a>(
         Truncation::Auto => usize::MAX,
         Truncation::LastMessages(most) => most as usize,
     };
-    let rows = Backwards { read, prefix: parent(&run.thread), after: None, page: Vec::new() };
-    rows.filter(|message| !matches!(message, Ok(message) if message.run == Some(run.id))).take(most)
+    all(read, run).take(most).map(|row| row.map(|(_, message)| message))
 }
 
-/// How many messages the thread had, deleted ones among them; its places are counted from 1.
-pub(crate) fn length(read: &dyn Read, run: &Run) -> Result<u64> {
-    let newest = MESSAGES.last(read, &parent(&run.thread))?;
-    Ok(newest.map_or(0, |((_, Seq(seq)), _)| seq))
+/// A thread's whole history before a run, newest first, as a prompt is put together from it.
+pub(crate) fn past<'a>(
+    read: &'a (dyn Read + 'a),
+    run: &'a Run,
+) -> impl Iterator<Item = Result<Past>> + 'a {
+    all(read, run).map(|row| {
+        let (place, message) = row?;
+        Ok(Past { place, id: message.id, message: shown(&message) })
+    })
+}
+
+fn all<'a>(
+    read: &'a (dyn Read + 'a),
+    run: &'a Run,
+) -> impl Iterator<Item = Result<(Seq, Message)>> + 'a {
+    let rows = Backwards { read, prefix: parent(&run.thread), after: None, page: Vec::new() };
+    rows.filter(|row| !matches!(row, Ok((_, message)) if message.run == Some(run.id)))
 }
 
 /// Reads a thread a few messages at a time: a long one is never loaded whole.
@@ -33,7 +46,7 @@ struct Backwards<'a> {
     prefix: String,
     after: Option<String>,
     /// Read but not yet given, oldest first.
-    page: Vec<Message>,
+    page: Vec<(Seq, Message)>,
 }
 
 impl Backwards<'_> {
@@ -49,15 +62,15 @@ impl Backwards<'_> {
         if let Some((key, _)) = rows.last() {
             self.after = Some(key.to_text());
         }
-        self.page = rows.into_iter().rev().map(|(_, message)| message).collect();
+        self.page = rows.into_iter().map(|((_, place), message)| (place, message)).rev().collect();
         Ok(())
     }
 }
 
 impl Iterator for Backwards<'_> {
-    type Item = Result<Message>;
+    type Item = Result<(Seq, Message)>;
 
-    fn next(&mut self) -> Option<Result<Message>> {
+    fn next(&mut self) -> Option<Result<(Seq, Message)>> {
         if self.page.is_empty()
             && let Err(error) = self.load()
         {

@@ -73,6 +73,7 @@
 //! | what becomes of a run | [`runs::machine`] |
 //! | who works on it, and what a crash leaves | `runs::queue`, `runs::work` |
 //! | what its model is shown | [`context`], `runs::prompt` |
+//! | what it is told of what no longer fits | `runs::summary` |
 //! | how attached files become searchable | `attachments` |
 //! | what an answer may cite | `citations` |
 //! | who runs a model's programs, and in which session | [`Programs`], `programs::sessions` |
@@ -100,6 +101,7 @@ pub mod runs;
 
 mod citations;
 pub mod context;
+mod counts;
 mod history;
 mod question;
 
@@ -112,7 +114,7 @@ pub use activity::Activity;
 pub use assistants::NewAssistant;
 pub use check::check;
 pub use docent_core::{Order, Page, PageRequest};
-pub use engine::{Engine, EngineOptions, EngineParts, QueryRewriting, Sharing};
+pub use engine::{DroppedMessages, Engine, EngineOptions, EngineParts, QueryRewriting, Sharing};
 pub use programs::{ProgramOptions, Programs};
 pub use runs::{
     CODE_INTERPRETER, CRASH_POINTS, MessageDelta, NewRun, RunEvent, RunStream, StepDelta,

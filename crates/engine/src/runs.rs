@@ -5,6 +5,7 @@
 
 pub mod machine;
 
+mod asking;
 mod begin;
 mod calls;
 mod code;
@@ -19,6 +20,7 @@ mod replay;
 mod rewriting;
 mod running;
 mod searching;
+pub(crate) mod summary;
 mod turn;
 pub(crate) mod work;
 
@@ -35,6 +37,7 @@ pub use code::CODE_INTERPRETER;
 pub use events::{MessageDelta, RunEvent, RunStream, StepDelta};
 pub(crate) use live::{LiveRuns, Stop};
 use machine::{Input, transition};
+pub(crate) use work::Worker;
 
 use crate::engine::Engine;
 use crate::tables::{self, RUN_LEASES, RUN_QUEUE, RUNS, THREAD_RUNS, parent};
@@ -54,6 +57,9 @@ pub const CRASH_POINTS: &[&str] = &[
     "run.after-submit",
     "run.cancelling",
 ];
+
+/// The same for a run that summarizes older messages.
+pub const SUMMARY_CRASH_POINTS: &[&str] = &["summary.before-write", "summary.after-write"];
 
 /// The same for runs that have programs run.
 pub const PROGRAM_CRASH_POINTS: &[&str] =

@@ -6,6 +6,8 @@ use docent_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::runs::summary::Summary;
+
 pub(crate) const ASSISTANTS: Table<AssistantId, Assistant> = Table::new("assistants");
 pub(crate) const THREADS: Table<ThreadId, Thread> = Table::new("threads");
 /// Messages by their place in the thread: ids that came from elsewhere need not sort by time.
@@ -22,6 +24,8 @@ pub(crate) const RUN_QUEUE: Table<RunId, ()> = Table::new("run_queue");
 pub(crate) const RUN_LEASES: Table<RunId, Lease> = Table::new("run_leases");
 /// When each run that has not ended expires.
 pub(crate) const RUN_DEADLINES: Table<(Timestamp, RunId), ()> = Table::new("run_deadlines");
+/// What is told of each thread's older messages. A cache: it can be made again.
+pub(crate) const SUMMARIES: Table<ThreadId, Summary> = Table::new("thread_summaries");
 /// How often the engine was opened, under one key.
 pub(crate) const EPOCH: Table<String, u64> = Table::new("engine_epoch");
 

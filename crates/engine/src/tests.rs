@@ -12,4 +12,5 @@ mod lists;
 mod programs;
 mod recovery;
 mod rewriting;
+mod summaries;
 mod transcripts;

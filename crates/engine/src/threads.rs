@@ -10,7 +10,10 @@ use docent_retrieval::{Attached, NewVectorStore};
 
 use crate::attachments;
 use crate::engine::{Engine, Inner};
-use crate::tables::{self, MESSAGE_PLACES, MESSAGES, RUNS, STEPS, THREAD_RUNS, THREADS, parent};
+use crate::runs::summary;
+use crate::tables::{
+    self, MESSAGE_PLACES, MESSAGES, RUNS, STEPS, SUMMARIES, THREAD_RUNS, THREADS, parent,
+};
 
 /// What a thread is made from.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +119,7 @@ impl Engine {
             }
             delete_messages(write, id)?;
             delete_runs(write, id)?;
+            SUMMARIES.delete(write, &id)?;
             THREADS.delete(write, &id)?;
             Ok(())
         })?;
@@ -183,7 +187,7 @@ impl Engine {
             }
             MESSAGE_PLACES.delete(write, &id)?;
             MESSAGES.delete(write, &(place.thread, place.seq))?;
-            Ok(())
+            summary::forget(write, place.thread, place.seq)
         })
     }
 

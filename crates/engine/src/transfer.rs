@@ -14,7 +14,8 @@ use docent_retrieval::Attached;
 use crate::assistants;
 use crate::engine::Engine;
 use crate::tables::{
-    self, ASSISTANTS, MESSAGE_PLACES, MESSAGES, RUNS, STEPS, THREAD_RUNS, THREADS, parent,
+    self, ASSISTANTS, MESSAGE_PLACES, MESSAGES, RUNS, STEPS, SUMMARIES, THREAD_RUNS, THREADS,
+    parent,
 };
 
 /// Shows `each` every object that `read` has, in an order in which they can be imported: what
@@ -160,6 +161,7 @@ fn insert_messages(write: &mut dyn Write, thread: ThreadId, new: &[&Message]) ->
 
 /// Takes all messages out of a thread, to be put in again in another order.
 fn take_messages(write: &mut dyn Write, thread: ThreadId) -> Result<Vec<Message>> {
+    SUMMARIES.delete(write, &thread)?;
     let rows = MESSAGES.all(write, &parent(&thread))?;
     for (key, message) in &rows {
         MESSAGES.delete(write, key)?;

@@ -101,3 +101,29 @@ fn explain_shows_every_query_that_was_searched_in_place_of_the_question() {
     let ran = home.run(&["ask", question]);
     assert!(ran.code == Some(1) && ran.stderr.contains("query_rewriting"), "{ran:?}");
 }
+
+#[test]
+fn explain_shows_what_of_the_conversation_the_model_was_shown() {
+    let home = Home::new();
+    home.write("alpha.md", "The alpha valve opens at 80 degrees.");
+    home.done(&["add", "alpha.md"]);
+    let question = "When does the alpha valve open?";
+    let ran = home.done(&["ask", question, "--explain"]);
+    assert!(ran.stdout.contains("\nContext\n") && ran.stdout.contains("Messages"), "{ran:?}");
+    let json = home.json(&["ask", question, "--explain", "--json"]);
+    let context = &json["context"][0];
+    assert_eq!((&context["messages"], &context["messages_dropped"]), (&1.into(), &0.into()));
+    assert_eq!(context["passages"], 1);
+    assert!(home.json(&["ask", question, "--json"]).get("context").is_none());
+}
+
+#[test]
+fn what_becomes_of_messages_that_do_not_fit_is_set_and_a_wrong_key_is_named() {
+    let home = Home::new();
+    home.write("alpha.md", "The alpha valve opens at 80 degrees.");
+    home.write("docent.toml", "[context]\nsummarize_dropped = true\n");
+    home.done(&["ask", "--add", "alpha.md", "When does the valve open?"]);
+    home.write("docent.toml", "[context]\nsummarise = true\n");
+    let ran = home.run(&["ask", "When does the valve open?"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("summarise"), "{ran:?}");
+}

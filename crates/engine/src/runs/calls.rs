@@ -198,7 +198,7 @@ struct PassageRoom {
 
 impl PassageRoom {
     fn new(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Result<Self, Halt> {
-        let count = |text: &str| model.count_tokens(text);
+        let count = worker.count(model);
         let budget = budget(&worker.run, model, scene);
         let read = worker.inner.store.read()?;
         let newest = history::newest_first(read.as_ref(), &worker.run).next().transpose()?;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use docent_core::{
-    ChatMessage, ChatModel, ContextReport, Error, FileSearchResult, Passage, Profile, Read, Result,
-    Run, RunIncomplete, RunStep, Sampling, StepDetails, ToolChoice, ToolSpec,
+    ChatMessage, ChatModel, ContextReport, Error, FileSearchResult, MessageId, Passage, Profile,
+    Read, Result, Run, RunIncomplete, RunStep, Sampling, Seq, StepDetails, ToolChoice, ToolSpec,
 };
 
 use super::calls;
 use super::code::{self, CODE_INTERPRETER};
+use super::summary::Summary;
 use super::work::{Cause, Halt, Scene, Worker};
 use crate::citations::Sources;
 use crate::context::{self, Fixed};
@@ -26,6 +27,8 @@ pub(crate) struct Prompt {
     pub(crate) passages: Vec<Passage>,
     pub(crate) sampling: Sampling,
     pub(crate) report: ContextReport,
+    /// Messages that did not fit, newest first.
+    pub(crate) dropped: Vec<(Seq, MessageId)>,
 }
 
 impl Prompt {
@@ -34,6 +37,7 @@ impl Prompt {
         model: &dyn ChatModel,
         scene: &Scene,
         sources: &Sources,
+        summary: Option<&Summary>,
     ) -> Result<Self, Halt> {
         let run = &worker.run;
         let (tools, tool_choice) = offered_tools(worker, model, scene)?;
@@ -43,7 +47,7 @@ impl Prompt {
         // would say all of them twice, in a form such a model does not know. Functions it called
         // are told as turns.
         let budget = calls::budget(run, model, scene);
-        let count = |text: &str| model.count_tokens(text);
+        let count = worker.count(model);
         let (passages, turns) = match model.spec().profile {
             Profile::Basic => {
                 let said = |step: &RunStep| said_in(read, step);
@@ -52,7 +56,7 @@ impl Prompt {
             }
             _ => {
                 let room = budget.prompt_tokens() / PROGRAMS_SHARE;
-                let programs = code::shown_outputs(scene, room, &count);
+                let programs = code::shown_outputs(scene, room, &|text| model.count_tokens(text));
                 let said = |step: &RunStep| said_in(read, step);
                 (Vec::new(), calls::turns(run, scene, &programs, &said))
             }
@@ -64,36 +68,42 @@ impl Prompt {
             sampling: sampling(worker, scene)?,
             passages,
             report: ContextReport::default(),
+            dropped: Vec::new(),
         };
         let fixed = Fixed {
-            system: system(run.instructions.as_deref(), &prompt.passages),
+            system: system(run.instructions.as_deref(), &prompt.passages, summary),
             turns,
             extra_tokens: tools_tokens(&prompt.tools, &count),
         };
-        let history = history::newest_first(read, run).filter_map(|message| match message {
-            Ok(message) => history::shown(&message).map(Ok),
-            Err(error) => Some(Err(error)),
-        });
-        let assembled = context::assemble(fixed, history, budget, &count).map_err(|error| {
-            let limited =
-                run.max_prompt_tokens.is_some_and(|most| most < model.spec().context_tokens as u64);
-            match limited {
-                true => Halt::from(Cause::Limit(RunIncomplete::MaxPromptTokens)),
-                false => Halt::from(error.context(format!("model {}", run.model))),
-            }
-        })?;
-        let written = scene.steps.iter().filter(|step| is_message(step)).count() as u64;
-        let older = history::length(read, run)?.saturating_sub(written);
+        let history = history::past(read, run);
+        let assembled = context::assemble(fixed, history, run.truncation, budget, &count);
+        let assembled = assembled.map_err(|error| too_long(worker, model, error))?;
         let shown = match model.spec().profile {
             Profile::Basic => prompt.passages.len(),
             _ => sources.results().len(),
         };
-        prompt.report = context::report(&assembled, budget, older, shown as u64);
-        prompt.messages = assembled.messages;
+        let tools = prompt.tools.len() as u64;
+        prompt.report = context::report(&assembled, budget, shown as u64, tools);
+        prompt.report.messages_summarized = match summary {
+            Some(summary) => summary.covered(&assembled.dropped),
+            None => 0,
+        };
+        (prompt.messages, prompt.dropped) = (assembled.messages, assembled.dropped);
         Ok(prompt)
     }
 }
 
+/// Why a run ends whose prompt cannot be made short enough: its own limit, if that is what is
+/// narrow, or else the model.
+fn too_long(worker: &Worker, model: &dyn ChatModel, error: Error) -> Halt {
+    let (run, context) = (&worker.run, model.spec().context_tokens as u64);
+    match run.max_prompt_tokens.is_some_and(|most| most < context) {
+        true => Cause::Limit(RunIncomplete::MaxPromptTokens).into(),
+        false => error.context(format!("model {}", run.model)).into(),
+    }
+}
+
+/// Whether the step wrote a message.
 pub(crate) fn is_message(step: &RunStep) -> bool {
     matches!(step.details, StepDetails::MessageCreation { .. })
 }
@@ -180,16 +190,18 @@ fn passages(sources: &Sources) -> Vec<Passage> {
     (1..).zip(sources.results()).map(passage).collect()
 }
 
-/// The instructions, and for a basic model the passages. They stand here and not beside the
-/// question, so that the last user message is the user's own.
-fn system(instructions: Option<&str>, passages: &[Passage]) -> String {
+/// The instructions, with a summary of what does not fit, and for a basic model the passages. They
+/// stand here and not beside the question, so that the last user message is the user's own.
+fn system(instructions: Option<&str>, passages: &[Passage], summary: Option<&Summary>) -> String {
     let mut system = instructions.unwrap_or_default().to_owned();
+    if let Some(summary) = summary {
+        begin_paragraph(&mut system);
+        system.push_str(&summary.told());
+    }
     if passages.is_empty() {
         return system;
     }
-    if !system.is_empty() {
-        system.push_str("\n\n");
-    }
+    begin_paragraph(&mut system);
     system.push_str(
         "Answer from the passages below, in the language of the question. After every sentence \
          put the number of the passage it rests on, like [1]. If the passages do not answer the \
@@ -200,6 +212,12 @@ fn system(instructions: Option<&str>, passages: &[Passage]) -> String {
         system.push_str(&format!("\n\n[{number}] ({filename}, p. {page})\n{text}"));
     }
     system
+}
+
+fn begin_paragraph(text: &mut String) {
+    if !text.is_empty() {
+        text.push_str("\n\n");
+    }
 }
 
 fn tools_tokens(tools: &[ToolSpec], count: &dyn Fn(&str) -> usize) -> u64 {

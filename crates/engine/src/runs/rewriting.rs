@@ -4,20 +4,12 @@
 //! in number and length, and used as search queries and nothing else. Whatever goes wrong is a
 //! reason for rules to write the queries, never for the run to fail.
 
-use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
-
 use docent_core::{
-    ChatDelta, ChatMessage, ChatModel, ChatReply, ChatRequest, FinishReason, MessageRole,
-    ResponseFormat, Result, Role, Sampling, ToolChoice, Usage,
+    ChatMessage, ChatReply, FinishReason, MessageRole, ResponseFormat, Result, Role, Usage,
 };
 use serde::Deserialize;
 
+use super::asking::{self, Question};
 use super::searching::bounded;
 use super::work::{Halt, Worker};
 use crate::history;
@@ -31,9 +23,6 @@ const MESSAGE_CHARS: usize = 600;
 /// Enough for five queries in any language, in tokens and in bytes.
 const REPLY_TOKENS: usize = 256;
 const REPLY_BYTES: usize = 8 << 10;
-
-/// How often a wait for the model looks whether the run was stopped.
-const LOOK: Duration = Duration::from_millis(25);
 
 const INSTRUCTIONS: &str = "\
 You write queries for a search in documents. Read the conversation and write what to search for to \
@@ -58,11 +47,16 @@ impl Rewritten {
 
 /// Asks the run's model for queries in the place of those that were `written`.
 pub(super) fn rewrite(worker: &Worker, written: &[String]) -> Result<Rewritten, Halt> {
-    let model = worker.inner.models.chat_model(&worker.run.model)?;
-    let messages = messages(worker, written)?;
+    let question = Question {
+        messages: messages(worker, written)?,
+        response_format: ResponseFormat::JsonObject,
+        most_tokens: REPLY_TOKENS,
+        most_bytes: REPLY_BYTES,
+        time: worker.inner.options.rewriting_time,
+    };
     let span = tracing::info_span!("model.rewrite");
     let _entered = span.enter();
-    Ok(match call(worker, model, messages)? {
+    Ok(match asking::ask(worker, question)? {
         Ok(reply) => read(&reply),
         Err(reason) => Rewritten::failed(reason),
     })
@@ -85,75 +79,6 @@ fn messages(worker: &Worker, written: &[String]) -> Result<Vec<ChatMessage>> {
         ChatMessage::new(Role::System, INSTRUCTIONS),
         ChatMessage::new(Role::User, conversation),
     ])
-}
-
-/// The model's reply, or why there is none. The call has a thread of its own, so that a model that
-/// hangs costs no more than the time it was given: it is told to stop, and left to itself.
-fn call(
-    worker: &Worker,
-    model: Arc<dyn ChatModel>,
-    messages: Vec<ChatMessage>,
-) -> Result<Result<ChatReply, String>, Halt> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, name) = (stop.clone(), worker.run.model.clone());
-    let asked = thread::Builder::new().name("docent-rewrite".into()).spawn(move || {
-        let called = AssertUnwindSafe(|| chat(model.as_ref(), &name, &messages, &stopped));
-        let reply = catch_unwind(called).unwrap_or_else(|_| Err("the chat model panicked".into()));
-        // Nobody listens any more if it came too late.
-        let _ = sender.send(reply);
-    });
-    if let Err(error) = asked {
-        return Ok(Err(format!("no thread to ask the chat model in: {error}")));
-    }
-    let (begun, limit) = (Instant::now(), worker.inner.options.rewriting_time);
-    loop {
-        match receiver.recv_timeout(LOOK) {
-            Ok(reply) => return Ok(reply),
-            Err(RecvTimeoutError::Disconnected) => return Ok(Err("the chat model is gone".into())),
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        if let Err(halt) = worker.check_stopped() {
-            stop.store(true, Ordering::Relaxed);
-            return Err(halt);
-        }
-        if begun.elapsed() >= limit {
-            stop.store(true, Ordering::Relaxed);
-            return Ok(Err(format!("the chat model gave no queries within {limit:?}")));
-        }
-    }
-}
-
-fn chat(
-    model: &dyn ChatModel,
-    name: &str,
-    messages: &[ChatMessage],
-    stop: &AtomicBool,
-) -> Result<ChatReply, String> {
-    let request = ChatRequest {
-        model: name,
-        messages,
-        tool_choice: ToolChoice::None,
-        sampling: Sampling {
-            temperature: Some(0.0),
-            max_tokens: Some(REPLY_TOKENS),
-            ..Sampling::default()
-        },
-        response_format: ResponseFormat::JsonObject,
-        ..ChatRequest::default()
-    };
-    let mut bytes = 0;
-    let mut on_delta = |delta| {
-        bytes += match delta {
-            ChatDelta::Text(text) => text.len(),
-            _ => 0,
-        };
-        match bytes > REPLY_BYTES || stop.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    };
-    model.chat(&request, &mut on_delta).map_err(|error| format!("the chat model failed: {error}"))
 }
 
 /// The queries of a reply. Models put JSON in fences and say a word about it; what is not JSON of

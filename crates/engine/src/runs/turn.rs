@@ -13,7 +13,7 @@ use std::sync::Arc;
 use docent_core::{
     Call, CallId, ChatDelta, ChatModel, ChatReply, ChatRequest, ContextReport, Error, FileId,
     FinishReason, Message, MessageIncomplete, Profile, Result, RunError, RunErrorCode,
-    RunIncomplete, RunStep, StepCall, StepDetails, StepStatus, ToolRequest, Write,
+    RunIncomplete, RunStep, StepCall, StepDetails, StepStatus, ToolRequest, Usage, Write,
 };
 
 use super::calls::FILE_SEARCH;
@@ -22,6 +22,7 @@ use super::ending::{Ending, Unfinished, break_off, end_run};
 use super::events::{Entry, RunEvent, StepDelta};
 use super::made::{self, Made};
 use super::prompt::{Prompt, is_message};
+use super::summary;
 use super::work::{Cause, Halt, Scene, Worker, panicked};
 use crate::citations::{Citer, Sources, Style};
 use crate::tables;
@@ -45,7 +46,7 @@ pub(crate) enum TurnEnd {
 /// Lets the model speak once.
 pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Result<TurnEnd, Halt> {
     let sources = Sources::new(scene.searches());
-    let prompt = Prompt::new(worker, model, scene, &sources)?;
+    let (prompt, spent) = prompt_with_summary(worker, model, scene, &sources)?;
     let run = &worker.run;
     let request = ChatRequest {
         model: &run.model,
@@ -66,6 +67,7 @@ pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Res
     let citer = Citer::new(style, made::links(worker), sources);
     let mut turn = Turn::new(worker, scene, prompt.report, citer)?;
     turn.is_basic = model.spec().profile == Profile::Basic;
+    turn.spent = spent;
     let span = tracing::info_span!(
         "model.chat",
         prompt_tokens = prompt.report.prompt_tokens,
@@ -81,6 +83,23 @@ pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Res
         Err(panicked(&format!("chat model {}", model.spec().name), panic.as_ref()))
     });
     turn.finish(reply)
+}
+
+/// The prompt; where older messages no longer fit, with a summary of them, and what that cost.
+fn prompt_with_summary(
+    worker: &Worker,
+    model: &dyn ChatModel,
+    scene: &Scene,
+    sources: &Sources,
+) -> Result<(Prompt, Usage), Halt> {
+    let prompt = Prompt::new(worker, model, scene, sources, None)?;
+    let (summary, spent) = summary::of(worker, model, &prompt)?;
+    let Some(summary) = summary else { return Ok((prompt, spent)) };
+    match Prompt::new(worker, model, scene, sources, Some(&summary)) {
+        // Whatever was wrong, it was not without a summary.
+        Err(halt) if !matches!(halt.cause, Cause::Stop(_)) => Ok((prompt, spent)),
+        prompt => Ok((prompt?, spent)),
+    }
 }
 
 /// A turn in progress.
@@ -104,6 +123,8 @@ struct Turn<'a> {
     halt: Option<Halt>,
     /// How much text came in deltas, in bytes.
     streamed: usize,
+    /// What the turn cost before the model spoke.
+    spent: Usage,
 }
 
 impl<'a> Turn<'a> {
@@ -121,6 +142,7 @@ impl<'a> Turn<'a> {
             programs: BTreeMap::new(),
             halt: None,
             streamed: 0,
+            spent: Usage::default(),
         })
     }
 
@@ -282,10 +304,11 @@ impl<'a> Turn<'a> {
 
     fn end(&mut self, reply: Result<ChatReply>) -> Result<TurnEnd, Halt> {
         if let Some(mut halt) = self.halt.take() {
-            halt.usage = reply.ok().map(|reply| reply.usage);
+            halt.usage = reply.ok().map(|reply| self.cost(reply.usage));
             return Err(halt);
         }
-        let reply = reply?;
+        let mut reply = reply?;
+        reply.usage = self.cost(reply.usage);
         let cut = match reply.finish {
             FinishReason::Length => Some(RunIncomplete::MaxCompletionTokens),
             FinishReason::ContentFilter => Some(RunIncomplete::ContentFilter),
@@ -302,6 +325,12 @@ impl<'a> Turn<'a> {
                 (None, None) => self.end_with_message(&reply),
             })
             .map_err(|halt| Halt { usage, ..halt })
+    }
+
+    /// What the whole turn cost, where its reply cost that much.
+    fn cost(&self, mut reply: Usage) -> Usage {
+        reply += self.spent;
+        reply
     }
 
     /// Takes from the reply what its deltas did not say.

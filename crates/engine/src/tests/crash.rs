@@ -12,7 +12,7 @@ use docent_core::*;
 
 use super::fake::FakeSandbox;
 use super::support::*;
-use crate::runs::{CRASH_POINTS, PROGRAM_CRASH_POINTS};
+use crate::runs::{CRASH_POINTS, PROGRAM_CRASH_POINTS, SUMMARY_CRASH_POINTS};
 use crate::*;
 
 /// Behind a point, that it is one of a run with a program.
@@ -60,6 +60,9 @@ fn the_process_that_dies() {
 fn die_at(point: &str, folder: &Path) {
     let test = match point.starts_with("program.") || point.ends_with(IN_PROGRAM) {
         true => "tests::crash::the_process_that_dies_with_a_program",
+        false if point.starts_with("summary.") => {
+            "tests::crash::the_process_that_dies_with_a_summary"
+        }
         false => "tests::crash::the_process_that_dies",
     };
     let point = point.trim_end_matches(IN_PROGRAM);
@@ -219,5 +222,50 @@ fn a_run_with_a_program_survives_a_power_cut_and_leaves_no_file_behind() {
         let folder = tempfile::tempdir().unwrap();
         die_at(point, folder.path());
         finish_program(folder.path(), point);
+    }
+}
+
+/// A model that summarizes when asked to, and answers otherwise.
+fn summary_plan(request: &ChatRequest<'_>) -> Turn {
+    let first = &request.messages[0].content;
+    match (first.contains("keep the summary"), first.contains("<summary>\nPumps leak.")) {
+        (true, _) => Turn::Say(vec!["Pumps leak."]),
+        (false, true) => Turn::Say(vec!["Told."]),
+        (false, false) => Turn::Say(vec!["Not told."]),
+    }
+}
+
+fn library_with_summaries(folder: &Path) -> Library {
+    let mut library = Library::in_folder(folder, summary_plan);
+    library.options.dropped_messages = DroppedMessages::Summarized;
+    library
+}
+
+#[test]
+fn the_process_that_dies_with_a_summary() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let engine = library_with_summaries(Path::new(&folder)).open();
+    let (assistant, thread) = ask(&engine, "What leaks?");
+    for _ in 0..12 {
+        let long = "word ".repeat(200);
+        engine.add_message(thread.id, NewMessage::user(long)).unwrap();
+    }
+    engine.start_run(thread.id, NewRun::new(assistant.id)).unwrap().for_each(drop);
+}
+
+#[test]
+fn a_summary_is_there_after_a_power_cut_or_is_made_again() {
+    for point in SUMMARY_CRASH_POINTS {
+        let folder = tempfile::tempdir().unwrap();
+        die_at(point, folder.path());
+        let library = library_with_summaries(folder.path());
+        let kept = tables::SUMMARIES.all(library.store.read().unwrap().as_ref(), "").unwrap();
+        assert_eq!(kept.len(), usize::from(*point == "summary.after-write"), "{point}");
+        let engine = library.open();
+        let runs = tables::RUNS.all(library.store.read().unwrap().as_ref(), "").unwrap();
+        let run = last_run(&told(engine.follow(runs[0].0).unwrap())).clone();
+        let answer = engine.messages(run.thread, &PageRequest::default()).unwrap().data.remove(0);
+        assert_eq!(answer.text(), "Told.", "{point}");
+        assert_eq!(library.asked().len(), 2 - kept.len(), "{point}");
     }
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use docent_core::*;
@@ -243,10 +244,63 @@ fn the_oldest_messages_are_left_out_and_said_so() {
     let run = engine.start_run(thread.id, NewRun::new(assistant.id)).unwrap();
     let run = last_run(&run.collect::<Vec<_>>()).clone();
     let context = engine.run_steps(run.id).unwrap()[0].context.unwrap();
-    assert_eq!((context.messages, context.messages_dropped), (8, 2));
+    assert_eq!((context.messages, context.messages_dropped, context.tools), (9, 1, 2));
     assert!(context.prompt_tokens <= context.budget_tokens);
     let asked = library.asked().remove(0).messages;
-    assert!(asked[1].content.starts_with("1 ") && asked[8].content.starts_with("8 "));
+    assert_eq!(asked[1].content, "the very first");
+    assert!(asked[2].content.starts_with("1 ") && asked[9].content.starts_with("8 "));
+    let messages = engine.messages(thread.id, &PageRequest::all()).unwrap().data;
+    assert_eq!(context.first_dropped, Some(messages[1].id));
+    assert_eq!(context.last_dropped, Some(messages[1].id));
+}
+
+#[test]
+fn a_message_is_counted_once_however_many_runs_show_it() {
+    let library = Library::new(Profile::Tools, [Turn::Say(vec!["Yes."]), Turn::Say(vec!["No."])]);
+    let engine = library.open();
+    let (assistant, thread) = ask(&engine, "one");
+    for number in 0..60 {
+        engine.add_message(thread.id, NewMessage::user(format!("word {number}"))).unwrap();
+    }
+    let counts = [(); 2].map(|()| {
+        let before = library.model.counted.load(SeqCst);
+        told(engine.start_run(thread.id, NewRun::new(assistant.id)).unwrap());
+        library.model.counted.load(SeqCst) - before
+    });
+    // The second run has the first one's answer to count, and no more.
+    assert!(counts[0] > 60 && counts[1] == 1, "{counts:?}");
+}
+
+#[test]
+fn a_message_that_was_deleted_is_not_said_to_be_left_out() {
+    let library = Library::new(Profile::Tools, [Turn::Say(vec!["Yes."])]);
+    let engine = library.open();
+    let (assistant, thread) = ask(&engine, "one");
+    let two = engine.add_message(thread.id, NewMessage::user("two")).unwrap();
+    engine.add_message(thread.id, NewMessage::user("three")).unwrap();
+    engine.delete_message(two.id).unwrap();
+    let run = engine.start_run(thread.id, NewRun::new(assistant.id)).unwrap();
+    let run = last_run(&run.collect::<Vec<_>>()).clone();
+    let context = engine.run_steps(run.id).unwrap()[0].context.unwrap();
+    assert_eq!((context.messages, context.messages_dropped), (2, 0));
+}
+
+#[test]
+fn a_run_that_asks_for_its_last_messages_is_shown_those() {
+    let library = Library::new(Profile::Tools, [Turn::Say(vec!["Yes."])]);
+    let engine = library.open();
+    let (assistant, thread) = ask(&engine, "one");
+    for text in ["two", "three", "four"] {
+        engine.add_message(thread.id, NewMessage::user(text)).unwrap();
+    }
+    let truncation = Truncation::LastMessages(2);
+    let run = NewRun { truncation, ..NewRun::new(assistant.id) };
+    let run = last_run(&told(engine.start_run(thread.id, run).unwrap())).clone();
+    let asked = library.asked().remove(0).messages;
+    let texts: Vec<&str> = asked[1..].iter().map(|message| message.content.as_str()).collect();
+    assert_eq!(texts, ["three", "four"]);
+    let context = engine.run_steps(run.id).unwrap()[0].context.unwrap();
+    assert_eq!((context.messages, context.messages_dropped), (2, 2));
 }
 
 #[test]
@@ -256,7 +310,7 @@ fn a_message_too_long_for_the_model_fails_the_run_with_its_size() {
     assert_eq!(run.status, RunStatus::Failed);
     let error = run.last_error.unwrap();
     assert_eq!(error.code, RunErrorCode::InvalidPrompt);
-    assert!(error.message.contains("3004 tokens"), "{}", error.message);
+    assert!(error.message.contains("3005 tokens"), "{}", error.message);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(crate) struct Scripted {
     /// What it does once the script is over, by what it is asked.
     plan: Option<Plan>,
     pub(crate) asked: Mutex<Vec<Asked>>,
+    /// How often it counted tokens.
+    pub(crate) counted: AtomicUsize,
 }
 
 /// What a model does when asked this.
@@ -85,6 +88,7 @@ impl ChatModel for Scripted {
     }
 
     fn count_tokens(&self, text: &str) -> usize {
+        self.counted.fetch_add(1, SeqCst);
         text.split_whitespace().count()
     }
 
@@ -258,6 +262,7 @@ impl Library {
                 turns: Mutex::new(turns.into_iter().collect()),
                 plan: None,
                 asked: Mutex::default(),
+                counted: AtomicUsize::default(),
             }),
             shelf: Arc::new(Shelf { found: handbook(), ..Shelf::default() }),
             tools: Vec::new(),
@@ -274,8 +279,8 @@ impl Library {
         library.store = Arc::new(docent_store::SqliteStore::open(path).unwrap());
         library.ids = Arc::new(RandomIds::new(Arc::new(SystemClock)));
         let spec = library.model.spec.clone();
-        let (turns, asked) = Default::default();
-        library.model = Arc::new(Scripted { spec, turns, plan: Some(plan), asked });
+        let (turns, asked, counted) = Default::default();
+        library.model = Arc::new(Scripted { spec, turns, plan: Some(plan), asked, counted });
         library
     }
 

@@ -1,8 +1,9 @@
 //! Run steps.
 
 use docent_core::{
-    AssistantTool, Call, CodeOutput, FileSearchOptions, FileSearchResult, QueryHit, QueryReport,
-    QueryWriter, Run, RunStep, SearchReport, StepCall, StepDetails, StepStatus, Timestamp,
+    AssistantTool, Call, CodeOutput, ContextReport, FileSearchOptions, FileSearchResult, QueryHit,
+    QueryReport, QueryWriter, Run, RunStep, SearchReport, StepCall, StepDetails, StepStatus,
+    Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -74,7 +75,7 @@ pub(crate) fn step(step: &RunStep, view: StepView) -> Value {
         ),
         _ => ("tool_calls", json!({ "type": "tool_calls", "tool_calls": [] })),
     };
-    json!({
+    let mut shown = json!({
         "id": step.id,
         "object": "thread.run.step",
         "created_at": step.created_at.seconds(),
@@ -91,6 +92,26 @@ pub(crate) fn step(step: &RunStep, view: StepView) -> Value {
         "completed_at": ended_as(StepStatus::Completed),
         "metadata": step.metadata,
         "usage": step.usage.map(usage),
+    });
+    if let Some(report) = &step.context {
+        shown["context"] = context(report);
+    }
+    shown
+}
+
+/// What the model was shown, and what was left out: an extension.
+fn context(report: &ContextReport) -> Value {
+    json!({
+        "budget_tokens": report.budget_tokens,
+        "prompt_tokens": report.prompt_tokens,
+        "tools": report.tools,
+        "messages": report.messages,
+        "messages_dropped": report.messages_dropped,
+        "first_dropped_id": report.first_dropped,
+        "last_dropped_id": report.last_dropped,
+        "messages_summarized": report.messages_summarized,
+        "passages": report.passages,
+        "passages_dropped": report.passages_dropped,
     })
 }
 

@@ -38,6 +38,10 @@ fn a_run_answers_in_its_thread() {
     let steps = api.get(&format!("{path}/{}/steps", id(&run))).ok();
     let step = &steps["data"][0];
     assert_eq!((&step["type"], &step["status"]), (&json!("message_creation"), &json!("completed")));
+    let context = &step["context"];
+    assert_eq!((&context["messages"], &context["messages_dropped"]), (&json!(1), &json!(0)));
+    assert_eq!(context["first_dropped_id"], json!(null));
+    assert!(context["prompt_tokens"].as_u64() <= context["budget_tokens"].as_u64(), "{context}");
     assert_eq!(api.get(&format!("{path}/{}/steps/{}", id(&run), id(step))).ok(), *step);
     assert_eq!(api.get(&path).ok()["data"][0], run);
 }
