@@ -84,7 +84,7 @@ impl Object {
 
     /// The field `name`, telling null from absent.
     pub(crate) fn given(&mut self, name: &str) -> Given<Field> {
-        match self.fields.remove(name) {
+        match self.fields.shift_remove(name) {
             None => Given::Absent,
             Some(Value::Null) => Given::Null,
             Some(value) => Given::Value(Field { path: self.path_of(name), value }),

@@ -22,7 +22,7 @@ pub(super) trait Network {
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Option<Vec<f32>>>;
 
-    /// Reads `tokens` behind what was read before; scores as above.
+    /// Reads `tokens` behind what was read before, and scores likewise.
     fn forward(&mut self, tokens: &[u32]) -> Result<Vec<f32>>;
 }
 
@@ -121,7 +121,7 @@ impl Answering<'_, '_> {
         // A chosen token is read together with those that must follow it.
         let mut unread = Vec::new();
         loop {
-            let forced = self.take_forced();
+            let forced = self.take_forced()?;
             if let Some(finish) = self.tell(&forced)? {
                 return Ok(finish);
             }
@@ -145,8 +145,8 @@ impl Answering<'_, '_> {
         }
     }
 
-    fn take_forced(&mut self) -> Vec<u32> {
-        self.constraint.as_mut().map(Constraint::take_forced).unwrap_or_default()
+    fn take_forced(&mut self) -> Result<Vec<u32>> {
+        self.constraint.as_mut().map_or_else(|| Ok(Vec::new()), Constraint::take_forced)
     }
 
     fn choose(&mut self, logits: &mut [f32]) -> Result<u32> {
@@ -231,8 +231,11 @@ impl Answering<'_, '_> {
     fn end(&mut self, finish: FinishReason) -> Result<Ended> {
         let mut rest = std::mem::take(&mut self.stream).finish();
         let mut held = None;
-        if let Reading::Listening(listener) = &mut self.reading {
-            (rest, held) = listener.finish(&rest);
+        match &mut self.reading {
+            Reading::Text => {}
+            Reading::Listening(listener) => (rest, held) = listener.finish(&rest),
+            // Text before a call that might have begun a stop text; no text follows a call.
+            Reading::Calls(_) => rest.clear(),
         }
         let broke_off = !rest.is_empty()
             && finish != FinishReason::Cancelled

@@ -184,3 +184,22 @@ pub(super) fn arguments_schema(parameters: &Value) -> Value {
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_shows_how_its_family_calls() {
+        for (template, family) in [
+            ("{{- '<tool_call>\\n' }}", Family::Hermes),
+            ("{{ '[TOOL_CALLS] [' }}", Family::Mistral),
+            ("{{ '<|tool_call|>' }}", Family::Phi),
+            ("functools[{{ calls }}]", Family::Functools),
+            ("{{- '{\"name\": ' }}{{ '\"parameters\": ' }}", Family::Llama),
+            ("{{ message.content }}", Family::Hermes),
+        ] {
+            assert_eq!(Family::of_template(template), family, "{template}");
+        }
+    }
+}

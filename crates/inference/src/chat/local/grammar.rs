@@ -160,15 +160,18 @@ impl Constraint {
     }
 
     /// The tokens that must follow now, already taken.
-    pub(super) fn take_forced(&mut self) -> Vec<u32> {
-        let forced = match self.is_done() {
-            true => Vec::new(),
-            false => self.matcher.consume_ff_tokens(),
-        };
+    pub(super) fn take_forced(&mut self) -> Result<Vec<u32>> {
+        if self.is_done() {
+            return Ok(Vec::new());
+        }
+        let forced = self.matcher.consume_ff_tokens();
+        if let Some(reason) = self.matcher.get_error() {
+            return Err(self.failed(&reason));
+        }
         for token in &forced {
             self.numbers.push(self.vocabulary.bytes(*token));
         }
-        forced
+        Ok(forced)
     }
 
     /// Goes on by `text`, whoever wrote it in whichever tokens; whether the grammar takes it.
@@ -184,15 +187,14 @@ impl Constraint {
         self.matcher.try_consume_tokens(&tokens).is_ok_and(|taken| taken == tokens.len())
     }
 
-    /// Whether nothing but the end may follow.
+    /// Whether the text is whole and nothing but the end may follow.
     pub(super) fn is_done(&self) -> bool {
-        self.matcher.is_stopped()
+        self.matcher.is_stopped() && self.matcher.stop_reason().is_ok()
     }
 
     /// Whether the text so far is whole.
     pub(super) fn may_end(&mut self) -> bool {
-        self.matcher.is_stopped() && self.matcher.stop_reason().is_ok()
-            || self.matcher.is_accepting().unwrap_or(false)
+        self.is_done() || self.matcher.is_accepting().unwrap_or(false)
     }
 
     /// A grammar's numbers may have digits without end; beyond what a reader can tell apart only

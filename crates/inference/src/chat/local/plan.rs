@@ -148,7 +148,11 @@ impl<'a> Plan<'a, '_> {
     /// Asks a basic model once whether one of the tools is needed; if not, it answers.
     fn decide(&mut self, offer: Offer<'a>) -> Result<FinishReason> {
         let constraint = self.constraint(offer.decision_grammar()?)?;
-        let prompt = self.prompt(&decision(self.request.messages, offer.tools), &[])?;
+        // So many tools that there is no room for them and the question: then there is an answer.
+        let Ok(prompt) = self.prompt(&decision(self.request.messages, offer.tools), &[]) else {
+            debug!("no room to ask whether a tool is needed");
+            return self.speak();
+        };
         let reading = Reading::Calls(CallReader::default());
         // Nobody who wants a short answer means the decision before it.
         self.spared = self.model.spec.max_output_tokens;

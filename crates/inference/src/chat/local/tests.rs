@@ -430,7 +430,7 @@ fn costs_of_a_grammar() {
         let warm = Choice { temperature: 1.0, ..Choice::default() };
         let mut sampler = Sampler::new(warm, Some(seed));
         while !held.is_done() && masks.len() < 100_000 {
-            held.take_forced();
+            held.take_forced().unwrap();
             let mut logits = network.forward(&[]).unwrap();
             let started = Instant::now();
             held.mask(&mut logits).unwrap();

@@ -11,6 +11,9 @@ You may call tools. To call one, write this and nothing else:
 </tool_call>
 If no tool helps, answer in plain text. The tools are:";
 
+/// As much of a message as says what is wanted of a tool, in characters.
+const MESSAGE_CHARS: usize = 1500;
+
 const DECISION: &str = "\
 Decide whether one of the tools is needed to do what the message asks. If one is, answer with its \
 name and arguments; if none is, answer with none.";
@@ -101,6 +104,7 @@ pub(in crate::chat::local) fn decision(
 ) -> Vec<ChatMessage> {
     let asked = messages.iter().rfind(|message| message.role == Role::User);
     let asked = asked.map_or("", |message| message.content.as_str());
+    let asked: String = asked.chars().take(MESSAGE_CHARS).collect();
     let tools: Vec<String> = tools.iter().map(in_short).collect();
     let question = |tools: &str, message: &str| {
         ChatMessage::new(Role::User, format!("Tools:\n{tools}\n\nMessage: {message}"))
@@ -110,7 +114,7 @@ pub(in crate::chat::local) fn decision(
         prompt.push(question(tools, message));
         prompt.push(ChatMessage::new(Role::Assistant, *decision));
     }
-    prompt.push(question(&tools.join("\n"), asked));
+    prompt.push(question(&tools.join("\n"), &asked));
     prompt
 }
 
@@ -125,4 +129,62 @@ fn in_short(tool: &ToolSpec) -> String {
     let arguments: Vec<String> = properties.into_iter().flatten().map(argument).collect();
     let arguments = if arguments.is_empty() { "none".to_owned() } else { arguments.join(", ") };
     format!("- {}: {} Arguments: {arguments}", tool.name, tool.description)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool() -> ToolSpec {
+        ToolSpec {
+            name: "look".into(),
+            description: "Looks something up.".into(),
+            parameters: json!({ "properties": { "what": { "description": "a word" }, "where": {} } }),
+        }
+    }
+
+    #[test]
+    fn tools_calls_and_outputs_become_text_and_turns_stay_by_turns() {
+        let mut asked = ChatMessage::new(Role::Assistant, "I look.");
+        let call = |arguments: &str| ToolCall {
+            id: "call_000000000000000000000001".parse().unwrap(),
+            name: "look".into(),
+            arguments: arguments.into(),
+        };
+        asked.tool_calls = vec![call("{\"what\": \"rain\"}"), call("no JSON")];
+        let messages = [
+            ChatMessage::new(Role::System, "Be kind."),
+            ChatMessage::new(Role::User, "Rain?"),
+            asked,
+            ChatMessage::new(Role::Tool, "wet"),
+            ChatMessage::new(Role::Tool, "dry"),
+        ];
+        let folded = folded(&messages, &[tool()]);
+        let roles: Vec<Role> = folded.iter().map(|message| message.role).collect();
+        assert_eq!(roles, [Role::System, Role::User, Role::Assistant, Role::User]);
+        assert!(folded[0].content.starts_with("Be kind.\n\nYou may call tools."));
+        assert!(folded[0].content.contains("{\"name\":\"look\",\"description\""));
+        assert_eq!(
+            folded[2].content,
+            "I look.\n<tool_call>\n{\"name\": \"look\", \"arguments\": {\"what\":\"rain\"}}\n\
+             </tool_call>\n<tool_call>\n{\"name\": \"look\", \"arguments\": {}}\n</tool_call>"
+        );
+        assert_eq!(
+            folded[3].content,
+            "<tool_response>\nwet\n</tool_response>\n<tool_response>\ndry\n</tool_response>"
+        );
+    }
+
+    #[test]
+    fn a_decision_is_asked_about_the_newest_question() {
+        let messages = ["old", "new"].map(|text| ChatMessage::new(Role::User, text));
+        let prompt = decision(&messages, &[tool()]);
+        let asked = &prompt.last().unwrap().content;
+        assert_eq!(
+            asked,
+            "Tools:\n- look: Looks something up. Arguments: what (a word), where\n\nMessage: new"
+        );
+        let long = [ChatMessage::new(Role::User, "word ".repeat(5000))];
+        assert!(decision(&long, &[tool()]).last().unwrap().content.len() < 2000);
+    }
 }
