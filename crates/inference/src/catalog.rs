@@ -5,6 +5,7 @@
 //! ([`stamps`]); [`Catalog::verify`] trusts nothing remembered. Where the manifest has no hash, the
 //! first file seen sets it ([`pins`]).
 
+mod own;
 mod pins;
 mod place;
 mod stamps;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use docent_core::{Error, Result};
 use fs_err as fs;
 
+pub use self::own::OwnModel;
 use self::pins::Pins;
 pub use self::place::default_cache_dir;
 use self::stamps::Stamps;

@@ -24,6 +24,7 @@
 
 mod catalog;
 mod fetch;
+pub mod gguf;
 mod manifest;
 
 #[cfg(feature = "local-models")]
@@ -43,10 +44,11 @@ mod rerank;
 #[cfg(feature = "local-models")]
 mod tokenizer;
 
+pub mod bench;
 pub mod chat;
 mod config;
 
-pub use catalog::{Catalog, ModelFiles, default_cache_dir};
+pub use catalog::{Catalog, ModelFiles, OwnModel, default_cache_dir};
 pub use config::{
     ANY_MODEL, ConfiguredModels, LocalConfig, LocateModel, ModelConfig, ModelsConfig, RemoteConfig,
 };
