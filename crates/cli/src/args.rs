@@ -259,13 +259,16 @@ fn part(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(inside).ok_or_else(|| "it is a number from 0 to 1".to_owned())
 }
 
-/// See, fetch and check models
+/// See, fetch, add, check and measure models
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
   docent models list
   docent models pull all-MiniLM-L6-v2
   docent models path all-MiniLM-L6-v2    (where its files belong)
+  docent models add ~/Downloads/Qwen2.5-1.5B-Instruct-Q4_K_M.gguf --name qwen
+  docent models info qwen
+  docent models bench qwen
   docent models verify")]
 pub(crate) enum Models {
     /// List the models there are, and which are on this machine
@@ -279,6 +282,44 @@ pub(crate) enum Models {
         /// Names, as "docent models list" prints them
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
+    },
+    /// Add a GGUF chat model of your own: it is tried, copied and then a model like the others
+    ///
+    /// Its header is read first and the model loaded once, so that what cannot run is refused with
+    /// the reason before anything is copied. Ctrl-C leaves nothing behind.
+    Add {
+        /// The GGUF file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// What to call it [default: the file's name]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Tell what a model is, what it can be trusted with, what memory it needs, how fast it was
+    Info {
+        /// A name of "docent models list" or of docent.toml, or a path that ends in .gguf
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure how fast a chat model reads and writes on this machine
+    ///
+    /// Prompts of 256 and 2,048 tokens are read, once new and once with a prefix that was read
+    /// before, and 64 tokens written. A model of 135 M takes some minutes on two busy cores. What was
+    /// measured is kept for "docent models info". Ctrl-C is safe.
+    Bench {
+        /// A name of "docent models list" or of docent.toml, or a path that ends in .gguf
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// How often each is measured
+        #[arg(long, value_name = "N", default_value_t = 3,
+              value_parser = clap::value_parser!(u16).range(1..=100))]
+        runs: u16,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print where a model's files belong, or where all models are kept
     Path {

@@ -113,6 +113,7 @@ pub(crate) enum Unit {
     Chunks,
     Bytes,
     Objects,
+    Calls,
 }
 
 impl Unit {
@@ -121,6 +122,7 @@ impl Unit {
             Self::Files => "{msg:24!} {bar:24} {pos}/{len} files  {per_sec}  {eta} left",
             Self::Chunks => "{msg:24!} {bar:24} {pos}/{len} chunks  {per_sec}  {eta} left",
             Self::Objects => "{msg:24!} {bar:24} {pos}/{len} objects  {per_sec}  {eta} left",
+            Self::Calls => "{msg:24!} {bar:24} {pos}/{len} calls  {eta} left",
             Self::Bytes => {
                 "{msg:24!} {bar:24} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left"
             }
@@ -149,6 +151,7 @@ mod tests {
 
     #[test]
     fn every_bar_has_a_style() {
-        let _ = [Unit::Files, Unit::Chunks, Unit::Bytes, Unit::Objects].map(Unit::style);
+        let _ =
+            [Unit::Files, Unit::Chunks, Unit::Bytes, Unit::Objects, Unit::Calls].map(Unit::style);
     }
 }

@@ -1,4 +1,10 @@
-//! `docent models`: which models there are, and their files.
+//! `docent models`: which models there are, their files, what they are and how fast.
+
+mod add;
+mod bench;
+mod info;
+mod kept;
+mod known;
 
 use std::io::Write;
 
@@ -19,6 +25,9 @@ pub(crate) fn run(command: &Models, setup: &Setup) -> Result<Outcome> {
         Models::List { json: true } => list_json(&setup.catalog),
         Models::List { json: false } => list(setup),
         Models::Pull { names } => pull_all(names, setup),
+        Models::Add { file, name } => add::run(file, name.as_deref(), setup),
+        Models::Info { name, json } => info::run(name, *json, setup),
+        Models::Bench { name, runs, json } => bench::run(name, *runs, *json, setup),
         Models::Path { name } => path(name.as_deref(), setup),
         Models::Verify { names } => verify(names, setup),
     }

@@ -29,7 +29,7 @@ pub(crate) fn pull(name: &str, setup: &Setup) -> Result<ModelFiles> {
         place.display(),
         sources(manifest)
     ));
-    let mut bar = Bar { console: &setup.console, of: String::new(), bar: None };
+    let mut bar = Bar::new(&setup.console);
     let files = setup.catalog.pull(name, &mut |progress| {
         bar.show(&progress);
         interrupt::flow()
@@ -43,15 +43,19 @@ fn sources(manifest: &Manifest) -> String {
 }
 
 /// One bar for each file that comes.
-struct Bar<'a> {
+pub(crate) struct Bar<'a> {
     console: &'a Console,
     /// What the present bar is for.
     of: String,
     bar: Option<ProgressBar>,
 }
 
-impl Bar<'_> {
-    fn show(&mut self, progress: &PullProgress<'_>) {
+impl<'a> Bar<'a> {
+    pub(crate) fn new(console: &'a Console) -> Self {
+        Self { console, of: String::new(), bar: None }
+    }
+
+    pub(crate) fn show(&mut self, progress: &PullProgress<'_>) {
         let of = format!("{} from {}", progress.file, progress.source);
         if self.bar.is_none() || self.of != of {
             self.clear();

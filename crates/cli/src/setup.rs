@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use directories::ProjectDirs;
-use docent::inference::{Catalog, ModelConfig, ModelsConfig};
+use docent::inference::{
+    Catalog, ConfiguredModels, FileRole, LocalConfig, ModelConfig, ModelKind, ModelsConfig,
+};
 use docent::ingest::ProcessGuard;
 use docent::store::{LibraryDir, Mode, project_dir};
 use docent::{
@@ -92,9 +94,11 @@ impl Setup {
             Some(name) => Chosen::Named(name),
             None => Chosen::Remembered,
         };
+        let catalog = Catalog::builtin().with_own_manifests()?;
+        let models = with_models_here(with_extractive(models), &catalog);
         Ok(Self {
             console,
-            catalog: Catalog::builtin().with_own_manifests()?,
+            catalog,
             network: network(global),
             library,
             embedder,
@@ -102,7 +106,7 @@ impl Setup {
             late_interaction: settings.late_interaction,
             query_rewriting: settings.query_rewriting.into(),
             dropped_messages: settings.context.into(),
-            models: with_extractive(models),
+            models,
             sandbox: settings.sandbox,
         })
     }
@@ -184,6 +188,29 @@ impl Setup {
             embedder,
             ..*self
         }
+    }
+
+    /// The chat models as they are configured.
+    pub(crate) fn models(&self) -> &ModelsConfig {
+        &self.models
+    }
+
+    /// The chat models, ready to be asked, with another whose weights are a file.
+    pub(crate) fn chat_models(&self, other: Option<(&str, &Path)>) -> ConfiguredModels {
+        let mut models = self.models.clone();
+        if let Some((name, path)) = other {
+            let local = LocalConfig { path: Some(path.to_owned()), ..LocalConfig::default() };
+            models.insert(name, ModelConfig::Local(local));
+        }
+        let catalog = self.catalog.clone();
+        ConfiguredModels::new(models).with_locator(move |name| {
+            let files = catalog.locate(name).ok_or_else(|| {
+                docent::Error::unavailable(format!(
+                    "the weights of {name} are not here; run \"docent models pull {name}\""
+                ))
+            })?;
+            Ok(files.path(FileRole::Weights)?.to_owned())
+        })
     }
 
     /// The embedder of a new library, where one is used.
@@ -399,6 +426,18 @@ fn with_extractive(mut models: ModelsConfig) -> ModelsConfig {
     for name in ["default", "extractive"] {
         if !models.iter().any(|(known, _)| known == name || known == "*") {
             models.insert(name, ModelConfig::Extractive);
+        }
+    }
+    models
+}
+
+/// Chat models of the catalog whose weights are here answer to their names without being configured.
+fn with_models_here(mut models: ModelsConfig, catalog: &Catalog) -> ModelsConfig {
+    for manifest in catalog.list().filter(|manifest| manifest.kind == ModelKind::Chat) {
+        let name = &manifest.name;
+        if models.iter().all(|(known, _)| known != name) && catalog.locate(name).is_some() {
+            let local = LocalConfig { model: Some(name.clone()), ..LocalConfig::default() };
+            models.insert(name, ModelConfig::Local(local));
         }
     }
     models

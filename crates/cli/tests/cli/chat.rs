@@ -78,7 +78,7 @@ fn more_passages_than_fit_do_not_stop_a_local_model() {
 
 /// The path of SmolLM2's weights, if they are on this machine; says so if not. `.ci/run` sets
 /// `DOCENT_TEST_MODELS=required`, and then they must be.
-fn weights() -> Option<String> {
+pub(crate) fn weights() -> Option<String> {
     let command = ["models", "path", "SmolLM2-135M-Instruct"];
     let output = Command::new(env!("CARGO_BIN_EXE_docent")).args(command).output().unwrap();
     let folder = String::from_utf8(output.stdout).unwrap();
