@@ -159,7 +159,7 @@ impl History {
                 self.kept.push((at_place, message));
                 continue;
             }
-            if self.kept.is_empty() {
+            if wanted && self.kept.is_empty() {
                 let free = self.room - self.used;
                 return Err(too_long("the newest message", tokens, free, budget));
             }
@@ -335,7 +335,9 @@ mod tests {
     #[test]
     fn the_last_messages_are_those_asked_for_and_no_others() {
         let texts = ["first", "second", "third", "fourth"];
-        for (most, wanted) in [(1, &texts[3..]), (3, &texts[1..]), (4, &texts), (9, &texts)] {
+        for (most, wanted) in
+            [(0, &[][..]), (1, &texts[3..]), (3, &texts[1..]), (4, &texts), (9, &texts)]
+        {
             let (kept, prompt) = shown(&texts, 100, Truncation::LastMessages(most));
             assert_eq!(kept[1..], *wanted, "{most}");
             assert_eq!(prompt.dropped.len(), texts.len() - wanted.len());

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use docent::inference::{FileRole, LocalConfig, Manifest, ModelConfig, ModelKind, RemoteConfig};
+use docent::inference::{
+    ANY_MODEL, FileRole, LocalConfig, Manifest, ModelConfig, ModelKind, RemoteConfig,
+};
 
 use crate::setup::Setup;
 
@@ -24,8 +26,8 @@ pub(super) enum Known<'a> {
 
 impl<'a> Known<'a> {
     pub(super) fn find(name: &str, setup: &'a Setup) -> Result<Self> {
-        let configured = setup.models().iter().find(|(known, _)| *known == name);
-        match configured {
+        let configured = |name: &str| setup.models().iter().find(|(known, _)| *known == name);
+        match configured(name) {
             Some((_, ModelConfig::Extractive)) => return Ok(Self::Extractive),
             Some((_, ModelConfig::Remote(remote))) => return Ok(Self::Remote(remote)),
             Some((_, ModelConfig::Local(local))) => return Self::local(local, setup),
@@ -37,6 +39,10 @@ impl<'a> Known<'a> {
         let path = Path::new(name);
         if path.extension().is_some_and(|suffix| suffix == "gguf") && path.is_file() {
             return Ok(Self::Gguf { path: Some(path.to_owned()), manifest: None, config: None });
+        }
+        // An endpoint may know any name.
+        if let Some((_, ModelConfig::Remote(remote))) = configured(ANY_MODEL) {
+            return Ok(Self::Remote(remote));
         }
         bail!(
             "no model is called '{name}'; \"docent models list\" has those there are, docent.toml \
