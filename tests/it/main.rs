@@ -10,3 +10,4 @@ mod embedders;
 mod indexes;
 mod projects;
 mod transfer;
+mod upstreams;

@@ -122,7 +122,8 @@ impl Decoder {
     }
 
     /// Memory that the weights take.
-    pub(crate) fn weight_bytes(&self) -> usize {
+    #[cfg(test)]
+    fn weight_bytes(&self) -> usize {
         let layers = self.layers.iter().flat_map(|layer| {
             layer.qkv.iter().chain(&layer.gate_up).chain([&layer.attention_output, &layer.down])
         });

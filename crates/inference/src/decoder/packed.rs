@@ -338,6 +338,7 @@ impl Weights {
     }
 
     /// Memory it takes.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Codes(codes) => {

@@ -12,6 +12,7 @@ use super::codes::Form;
 use super::*;
 use crate::FileRole;
 use crate::catalog::tests::real;
+use crate::gguf::{GgufHeader, GgufInfo};
 
 const FAMILIES: [&str; 8] =
     ["llama", "llama3", "qwen2", "qwen3", "gemma3", "phi3", "phi3-long", "phi4-mini"];
@@ -199,6 +200,15 @@ fn a_damaged_file_is_an_error_and_no_panic() {
             let _ = decoder.forward(&mut readings, &mut Scratch::default());
         }
     }
+}
+
+#[test]
+fn a_file_is_said_to_need_the_memory_that_its_weights_take() {
+    let Some(files) = real("SmolLM2-135M-Instruct") else { return };
+    let path = files.path(FileRole::Weights).unwrap();
+    let told = GgufInfo::of(&GgufHeader::read(path).unwrap()).memory.weights_bytes as f64;
+    let taken = open(path, Precision::Fast).weight_bytes() as f64;
+    assert!((told / taken - 1.0).abs() < 0.01, "{told} is not {taken}");
 }
 
 /// With the values of its weights in f32; in 8 bits some of its many near ties fall otherwise, in

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use docent_core::{Error, Result};
 use serde::Serialize;
 
-use super::{GgufHeader, GgufValue, TensorType};
+use super::{GgufHeader, GgufValue, Tensor, TensorType};
 
 /// What a GGUF file is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -202,23 +202,28 @@ fn shares(header: &GgufHeader) -> Vec<QuantizationShare> {
     shares
 }
 
-/// How weights are kept: see `Local`. Those without a fast product become Q8_0, and the embeddings
-/// are looked up in f32.
-fn kept_as(name: &str, kind: TensorType) -> TensorType {
-    const SLOW: [u32; 5] = [1, 3, 6, 7, 9];
-    match kind {
-        _ if name == "token_embd.weight" => TensorType::F32,
-        TensorType(kind) if SLOW.contains(&kind) => TensorType::Q8_0,
-        kind => kind,
+/// How many bytes a tensor's numbers are kept in: blocks of 32 with codes of 4 or 8 bits, a scale
+/// in f32 and for some formats a minimum or a second scale; what is no such block as it is, and
+/// everything else in f32.
+fn kept_bytes(tensor: &Tensor) -> u64 {
+    let block = |bytes: u64| tensor.numbers().div_ceil(32).saturating_mul(bytes);
+    let each = |bytes: u64| tensor.numbers().saturating_mul(bytes);
+    match tensor.kind.0 {
+        // Norms and biases.
+        _ if tensor.sizes.len() < 2 => each(4),
+        2 => block(16 + 4),
+        3 | 12 => block(16 + 8),
+        6 | 8 => block(32 + 4),
+        7 | 13 | 14 => block(32 + 8),
+        1 | 30 => each(2),
+        _ => each(4),
     }
 }
 
 fn memory(header: &GgufHeader, architecture: &str) -> KeptMemory {
-    const NUMBER_BYTES: u64 = 4;
-    let kept = header
-        .tensors
-        .iter()
-        .map(|tensor| kept_as(&tensor.name, tensor.kind).bytes_of(tensor.numbers()).unwrap_or(0));
+    /// Keys and values are kept in f16.
+    const NUMBER_BYTES: u64 = 2;
+    let kept = header.tensors.iter().map(kept_bytes);
     let own = |key: &str| header.number(&format!("{architecture}.{key}"));
     let heads = own("attention.head_count").unwrap_or(0);
     let size = own("embedding_length").unwrap_or(0).checked_div(heads).unwrap_or(0);

@@ -53,9 +53,6 @@ impl Tensor {
 pub struct TensorType(pub u32);
 
 impl TensorType {
-    pub(super) const F32: Self = Self(0);
-    pub(super) const Q8_0: Self = Self(8);
-
     /// The name, how many numbers are written together, and in how many bytes.
     fn known(self) -> Option<(&'static str, u64, u64)> {
         Some(match self.0 {

@@ -112,11 +112,11 @@ fn a_header_says_what_the_model_is_and_needs() {
     assert_eq!(info.chat_template, Some(ChatTemplate { system_role: true, tools: true }));
     assert_eq!(info.parameters, 64 * 3 + 64 * 64 + 64);
     assert_eq!((info.main_quantization(), info.quantization[0].tensors), ("Q4_1", 2));
-    // Embeddings and the norm in f32, the product in Q8_0; two layers with two heads of 16 for keys
-    // and as many for values.
-    assert_eq!(info.memory.weights_bytes, 64 * 3 * 4 + 64 * 64 / 32 * 34 + 64 * 4);
-    assert_eq!(info.memory.cache_bytes_per_token, 2 * 2 * (16 + 16) * 4);
-    assert_eq!(info.memory.bytes_for(10), info.memory.weights_bytes + 5120);
+    // Blocks of Q4_1 have a scale and a minimum; the norm is in f32; two layers with two heads of 16
+    // for keys and as many for values.
+    assert_eq!(info.memory.weights_bytes, (64 * 3 + 64 * 64) / 32 * 24 + 64 * 4);
+    assert_eq!(info.memory.cache_bytes_per_token, 2 * 2 * (16 + 16) * 2);
+    assert_eq!(info.memory.bytes_for(10), info.memory.weights_bytes + 2560);
 }
 
 #[test]
