@@ -48,13 +48,19 @@ impl Upstream {
     }
 
     fn library(&self, home: &Home) -> Library {
+        self.library_with(home, Vec::new())
+    }
+
+    fn library_with(&self, home: &Home, fallback: Vec<String>) -> Library {
         let mut models = ModelsConfig::empty();
+        models.insert("quoting", ModelConfig::Extractive);
         let remote = RemoteConfig {
             model: Some("upstream".into()),
             max_retries: 1,
             first_token_timeout: Duration::from_millis(700),
             idle_timeout: Duration::from_millis(700),
             total_timeout: Duration::from_secs(6),
+            fallback,
             ..RemoteConfig::new(self.base_url.clone())
         };
         models.insert("default", ModelConfig::Remote(remote));
@@ -238,5 +244,35 @@ fn a_run_is_cancelled_whatever_its_endpoint_does() {
         });
         assert_eq!(ended.run.status, RunStatus::Cancelled);
         assert!(cancelled.unwrap().elapsed() < Duration::from_secs(2));
+    }
+}
+
+/// The step's word for who answered instead.
+const ANSWERED_BY: &str = "answered_by";
+
+#[test]
+fn another_model_answers_where_the_first_cannot_and_nothing_was_shown() {
+    let busy =
+        "HTTP/1.1 429 Busy\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let wrong = "HTTP/1.1 400 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let cases = [
+        (Way::Answer(busy), RunStatus::Completed),
+        (Way::Stall(""), RunStatus::Completed),
+        // What can never work is said, and what was begun is not told twice.
+        (Way::Answer(wrong), RunStatus::Failed),
+        (Way::Stall(BEGUN), RunStatus::Failed),
+    ];
+    for (way, status) in cases {
+        let (home, upstream) = (Home::new(), Upstream::start(way));
+        let library = upstream.library_with(&home, vec!["quoting".into()]);
+        let mut answered_by = None;
+        let ended = ask(&library, |event| {
+            if let RunEvent::Step(step) = event {
+                answered_by = step.metadata.get(ANSWERED_BY).cloned();
+            }
+        });
+        assert_eq!(ended.run.status, status, "{}", ended.reason());
+        let expected = (status == RunStatus::Completed).then(|| "quoting".to_owned());
+        assert_eq!(answered_by, expected);
     }
 }

@@ -296,4 +296,11 @@ pub trait ChatModels: Send + Sync + fmt::Debug {
 
     /// The names there are, sorted.
     fn names(&self) -> Vec<String>;
+
+    /// The models to ask instead of `name`, in order, when it cannot answer now; none unless
+    /// somebody chose some.
+    fn fallbacks(&self, name: &str) -> Vec<String> {
+        let _ = name;
+        Vec::new()
+    }
 }

@@ -97,6 +97,9 @@ pub struct LocalConfig {
     /// spared.
     #[serde(default)]
     pub repetition_penalty: Option<f32>,
+    /// The models that a run asks instead, in order, when this one cannot be run now.
+    #[serde(default)]
+    pub fallback: Vec<String>,
 }
 
 /// A chat model behind an OpenAI-compatible endpoint.
@@ -152,6 +155,10 @@ pub struct RemoteConfig {
     /// How often a call is repeated before its first piece came.
     #[serde(default = "RemoteConfig::max_retries")]
     pub max_retries: u32,
+    /// The models that a run asks instead, in order, when the endpoint is busy or cannot be reached
+    /// and nothing of an answer was shown. Their own lists are not followed.
+    #[serde(default)]
+    pub fallback: Vec<String>,
 }
 
 impl RemoteConfig {
@@ -169,6 +176,7 @@ impl RemoteConfig {
             idle_timeout: Self::idle_timeout(),
             total_timeout: Self::total_timeout(),
             max_retries: Self::max_retries(),
+            fallback: Vec::new(),
         }
     }
 
@@ -270,7 +278,24 @@ impl ModelsConfig {
                 .map_err(|error| error.context(format_args!("[models.{name:?}]")))?;
             config.entries.insert(name, entry);
         }
+        config.check_fallbacks()?;
         Ok(config)
+    }
+
+    /// Each is another entry.
+    fn check_fallbacks(&self) -> Result<()> {
+        for (name, entry) in &self.entries {
+            let wrong = entry
+                .fallback()
+                .iter()
+                .find(|other| *other == name || !self.entries.contains_key(other.as_str()));
+            if let Some(wrong) = wrong {
+                return Err(Error::invalid(format!(
+                    "[models.{name:?}]: fallback {wrong:?} is no other entry; write [models.{wrong:?}]"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Sets what answers to `name`.
@@ -281,6 +306,17 @@ impl ModelsConfig {
     /// The entries, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ModelConfig)> {
         self.entries.iter().map(|(name, model)| (name.as_str(), model))
+    }
+}
+
+impl ModelConfig {
+    /// The models to ask instead, in order.
+    pub(crate) fn fallback(&self) -> &[String] {
+        match self {
+            Self::Remote(remote) => &remote.fallback,
+            Self::Local(local) => &local.fallback,
+            Self::Extractive => &[],
+        }
     }
 }
 
@@ -440,6 +476,14 @@ mod tests {
             (
                 "[models.a]\nbackend = \"remote\"\nbase_url = \"http://x\"\nidle_timeout_seconds = -1.5",
                 "idle_timeout_seconds",
+            ),
+            (
+                "[models.a]\nbackend = \"remote\"\nbase_url = \"http://x\"\nfallback = [\"b\"]",
+                "no other entry",
+            ),
+            (
+                "[models.a]\nbackend = \"remote\"\nbase_url = \"http://x\"\nfallback = [\"a\"]",
+                "no other entry",
             ),
             (
                 "[models.a]\nbackend = \"remote\"\nbase_url = \"http://x\"\ncontext_tokens = 10",

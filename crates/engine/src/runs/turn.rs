@@ -34,6 +34,9 @@ const DECIDED_ONCE: (&str, &str) = (
      this kind often choose badly; one of the profile tools decides for itself",
 );
 
+/// Where a step says which model answered instead of the one that was asked for.
+const ANSWERED_BY: &str = "answered_by";
+
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TurnEnd {
@@ -44,12 +47,17 @@ pub(crate) enum TurnEnd {
 }
 
 /// Lets the model speak once.
-pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Result<TurnEnd, Halt> {
+pub(crate) fn take(
+    worker: &Worker,
+    model: &dyn ChatModel,
+    asked: &str,
+    scene: &Scene,
+) -> Result<TurnEnd, Halt> {
     let sources = Sources::new(scene.searches());
     let (prompt, spent) = prompt_with_summary(worker, model, scene, &sources)?;
     let run = &worker.run;
     let request = ChatRequest {
-        model: &run.model,
+        model: asked,
         messages: &prompt.messages,
         tools: &prompt.tools,
         tool_choice: prompt.tool_choice,
@@ -67,6 +75,7 @@ pub(crate) fn take(worker: &Worker, model: &dyn ChatModel, scene: &Scene) -> Res
     let citer = Citer::new(style, made::links(worker), sources);
     let mut turn = Turn::new(worker, scene, prompt.report, citer)?;
     turn.is_basic = model.spec().profile == Profile::Basic;
+    turn.instead = (asked != run.model).then(|| asked.to_owned());
     turn.spent = spent;
     let span = tracing::info_span!(
         "model.chat",
@@ -109,6 +118,8 @@ struct Turn<'a> {
     report: ContextReport,
     /// Whether the model is one that is told to call rather than calls.
     is_basic: bool,
+    /// The model that answers instead of the one that was asked for.
+    instead: Option<String>,
     /// A step that a worker left open when it died.
     left_open: Option<RunStep>,
     writing: Option<(RunStep, Message)>,
@@ -134,6 +145,7 @@ impl<'a> Turn<'a> {
             citer,
             report,
             is_basic: false,
+            instead: None,
             left_open: scene.open_step().cloned(),
             writing: None,
             figures: made::unshown_figures(scene),
@@ -269,6 +281,7 @@ impl<'a> Turn<'a> {
             let (key, note) = DECIDED_ONCE;
             step.metadata.insert(key.to_owned(), note.to_owned());
         }
+        self.say_who_answers(&mut step);
         let done = self.writing.take().map(|(step, message)| self.completed(step, message));
         let mut events = self.worker.write(|write, _| {
             let mut events = self.abandon(write, abandoned)?;
@@ -290,10 +303,22 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
+    /// Notes a model that answers instead of the one that was asked for.
+    fn say_who_answers(&self, step: &mut RunStep) {
+        if let Some(instead) = &self.instead {
+            step.metadata.insert(ANSWERED_BY.to_owned(), instead.clone());
+        }
+    }
+
     /// Stores what the turn came to.
     fn finish(mut self, reply: Result<ChatReply>) -> Result<TurnEnd, Halt> {
+        let untouched = self.streamed == 0
+            && self.writing.is_none()
+            && self.calling.is_none()
+            && self.left_open.is_none();
         let ended = self.end(reply);
         ended.map_err(|mut halt| {
+            halt.before_any = untouched;
             if self.calling.is_none() {
                 self.break_off();
             }

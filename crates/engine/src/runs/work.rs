@@ -57,6 +57,8 @@ pub(crate) struct Halt {
     pub(crate) message: Option<Box<Message>>,
     /// What the turn cost.
     pub(crate) usage: Option<Usage>,
+    /// Whether the model failed before anything of its turn was shown or kept.
+    pub(crate) before_any: bool,
 }
 
 /// What stopped a worker.
@@ -69,7 +71,7 @@ pub(crate) enum Cause {
 
 impl From<Cause> for Halt {
     fn from(cause: Cause) -> Self {
-        Self { cause, message: None, usage: None }
+        Self { cause, message: None, usage: None, before_any: false }
     }
 }
 
@@ -103,7 +105,9 @@ pub(crate) struct Scene {
 
 impl Worker {
     fn drive(&self) -> Result<(), Halt> {
-        let model = self.inner.models.chat_model(&self.run.model)?;
+        let mut model = self.inner.models.chat_model(&self.run.model)?;
+        let mut asked = self.run.model.clone();
+        let mut instead = self.inner.models.fallbacks(&asked).into_iter();
         attachments::settle(self)?;
         loop {
             self.check_stopped()?;
@@ -118,11 +122,40 @@ impl Worker {
                 self.begin_search()?;
                 continue;
             }
-            match turn::take(self, model.as_ref(), &scene)? {
-                TurnEnd::Again => {}
-                TurnEnd::Done => return Ok(()),
+            match turn::take(self, model.as_ref(), &asked, &scene) {
+                Ok(TurnEnd::Again) => {}
+                Ok(TurnEnd::Done) => return Ok(()),
+                // The next one's turn begins anew: its prompt depends on what it is.
+                Err(halt) => match self.next_model(&halt, &mut instead) {
+                    Some(next) => (asked, model) = next,
+                    None => return Err(halt),
+                },
             }
         }
+    }
+
+    /// The model to ask instead of one that cannot answer now, and its name.
+    fn next_model(
+        &self,
+        halt: &Halt,
+        instead: &mut impl Iterator<Item = String>,
+    ) -> Option<(String, Arc<dyn ChatModel>)> {
+        let Cause::Error(error) = &halt.cause else { return None };
+        if !halt.before_any
+            || !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Overloaded)
+        {
+            return None;
+        }
+        instead.find_map(|name| {
+            tracing::warn!(run = %self.run.id, %error, instead = name, "a chat model failed");
+            match self.inner.models.chat_model(&name) {
+                Ok(model) => Some((name, model)),
+                Err(error) => {
+                    tracing::warn!(run = %self.run.id, %error, "so did the one instead of it");
+                    None
+                }
+            }
+        })
     }
 
     fn scene(&self) -> Result<Scene> {

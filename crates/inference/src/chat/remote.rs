@@ -5,6 +5,7 @@
 //! The key is read from the environment once, travels in one header, and appears in no message,
 //! log or `Debug`.
 
+mod breaker;
 mod exchange;
 mod failure;
 mod idle;
@@ -25,6 +26,7 @@ use tracing::{debug, info_span};
 use ureq::Agent;
 use ureq::http::{HeaderValue, Request, Uri};
 
+use self::breaker::Breaker;
 use self::exchange::Exchange;
 use self::failure::{Failure, Retry};
 use self::idle::IdleAgents;
@@ -54,6 +56,7 @@ pub struct Remote {
     wants_new_limit_name: AtomicBool,
     first_pause: Duration,
     idle: IdleAgents,
+    breaker: Breaker,
 }
 
 /// An API key. Its `Debug` does not print it.
@@ -94,6 +97,7 @@ impl Remote {
             wants_new_limit_name,
             first_pause: FIRST_PAUSE,
             idle: IdleAgents::default(),
+            breaker: Breaker::default(),
         })
     }
 
@@ -310,7 +314,21 @@ impl ChatModel for Remote {
         on_delta: &mut dyn FnMut(ChatDelta) -> ControlFlow<()>,
     ) -> Result<ChatReply> {
         let _span = info_span!("model.chat", model = self.spec.name).entered();
-        self.chat_with_retries(request, on_delta).map_err(|error| self.without_key(error))
+        if let Some(wait) = self.breaker.wait(Instant::now()) {
+            let (url, seconds) = (&self.shown_url, wait.as_secs() + 1);
+            return Err(Error::unavailable(format!(
+                "{url} failed several times in a row and is asked again in {seconds} seconds"
+            )));
+        }
+        let reply = self.chat_with_retries(request, on_delta);
+        match &reply {
+            // An endpoint that refuses a request is there.
+            Err(error) if error.kind() != ErrorKind::Invalid => {
+                self.breaker.failed(Instant::now());
+            }
+            _ => self.breaker.answered(),
+        }
+        reply.map_err(|error| self.without_key(error))
     }
 }
 

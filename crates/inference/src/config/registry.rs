@@ -135,6 +135,13 @@ impl ChatModels for ConfiguredModels {
     fn names(&self) -> Vec<String> {
         self.slots.keys().filter(|name| *name != ANY_MODEL).cloned().collect()
     }
+
+    fn fallbacks(&self, name: &str) -> Vec<String> {
+        match self.slots.get(name).or_else(|| self.slots.get(ANY_MODEL)) {
+            Some(Slot::Lazy { config, .. }) => config.fallback().to_vec(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl fmt::Debug for ConfiguredModels {

@@ -99,6 +99,7 @@ impl Turn<'_> {
         let message = self.new_message();
         let mut step = self.worker.step(StepDetails::MessageCreation { message: message.id });
         step.context = Some(self.report);
+        self.say_who_answers(&mut step);
         let mut events = self.worker.write(|write, _| {
             let events = self.abandon(write, left)?;
             tables::put_message(write, &message)?;
