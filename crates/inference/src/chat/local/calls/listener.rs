@@ -169,7 +169,7 @@ fn head_of_call(text: &str) -> Head {
     }
     let key = &object[1..];
     let is_whole = |name: &&str| key.strip_prefix(*name).is_some_and(|end| end.starts_with(quote));
-    if KEYS.iter().any(|name| is_whole(name)) {
+    if KEYS.iter().any(is_whole) {
         return Head::Yes;
     }
     match KEYS.iter().any(|name| name.starts_with(key)) {
