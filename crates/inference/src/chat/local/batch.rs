@@ -56,6 +56,19 @@ impl Slot {
     fn stage(&self) -> MutexGuard<'_, Stage> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What came of it, if it is done. What is still asked for stays in its place all the while:
+    /// whoever is at work may be taking it.
+    fn take_done(&self) -> Option<(Cache, Result<Vec<f32>>)> {
+        let mut stage = self.stage();
+        if !matches!(*stage, Stage::Done { .. }) {
+            return None;
+        }
+        match mem::replace(&mut *stage, Stage::Gone) {
+            Stage::Done { cache, logits } => Some((cache, logits)),
+            _ => None,
+        }
+    }
 }
 
 impl Batch {
@@ -89,10 +102,8 @@ impl Batch {
         state.waiting.push(Arc::clone(&slot));
         self.changed.notify_all();
         loop {
-            let stage = mem::replace(&mut *slot.stage(), Stage::Gone);
-            match stage {
-                Stage::Done { cache, logits } => return (cache, logits),
-                stage => *slot.stage() = stage,
+            if let Some(done) = slot.take_done() {
+                return done;
             }
             state = match state.scratch.take() {
                 Some(scratch) => self.work(state, scratch),
@@ -177,5 +188,50 @@ impl Drop for AtWork<'_> {
         }
         self.batch.lock().scratch = Some(self.scratch.take().unwrap_or_default());
         self.batch.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+    use std::path::Path;
+    use std::thread;
+
+    use candle_core::quantized::gguf_file::Content;
+
+    use super::*;
+    use crate::decoder::Precision;
+
+    fn tiny() -> Batch {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/decoders/qwen2.gguf");
+        let mut file = BufReader::new(fs_err::File::open(path).unwrap());
+        let content = Content::read(&mut file).unwrap();
+        Batch::new(Decoder::load(&content, &mut file, 512, Precision::Fast).unwrap())
+    }
+
+    /// Reads `count` tokens one by one: all scores.
+    fn converse(batch: &Batch, seed: u32, count: u32) -> Vec<f32> {
+        batch.join();
+        let (mut cache, mut scores) = (batch.cache(), Vec::new());
+        for token in 0..count {
+            let (grown, logits) = batch.read(&[(seed * 31 + token * 7) % 128], cache);
+            cache = grown;
+            scores.extend(logits.unwrap());
+        }
+        batch.leave();
+        scores
+    }
+
+    #[test]
+    fn many_at_once_read_what_each_would_read_alone() {
+        let batch = tiny();
+        let alone: Vec<_> = (0..6).map(|seed| converse(&batch, seed, 200)).collect();
+        let batch = &batch;
+        let together: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..6).map(|seed| scope.spawn(move || converse(batch, seed, 200))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(alone == together);
     }
 }
