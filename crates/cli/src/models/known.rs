@@ -26,11 +26,10 @@ pub(super) enum Known<'a> {
 
 impl<'a> Known<'a> {
     pub(super) fn find(name: &str, setup: &'a Setup) -> Result<Self> {
-        let configured = |name: &str| setup.models().iter().find(|(known, _)| *known == name);
-        match configured(name) {
-            Some((_, ModelConfig::Extractive)) => return Ok(Self::Extractive),
-            Some((_, ModelConfig::Remote(remote))) => return Ok(Self::Remote(remote)),
-            Some((_, ModelConfig::Local(local))) => return Self::local(local, setup),
+        match configured(name, setup) {
+            Some(ModelConfig::Extractive) => return Ok(Self::Extractive),
+            Some(ModelConfig::Remote(remote)) => return Ok(Self::Remote(remote)),
+            Some(ModelConfig::Local(local)) => return Self::local(local, setup),
             _ => {}
         }
         if let Some(manifest) = setup.catalog.list().find(|manifest| manifest.name == name) {
@@ -41,7 +40,7 @@ impl<'a> Known<'a> {
             return Ok(Self::Gguf { path: Some(path.to_owned()), manifest: None, config: None });
         }
         // An endpoint may know any name.
-        if let Some((_, ModelConfig::Remote(remote))) = configured(ANY_MODEL) {
+        if let Some(ModelConfig::Remote(remote)) = configured(ANY_MODEL, setup) {
             return Ok(Self::Remote(remote));
         }
         bail!(
@@ -71,4 +70,9 @@ impl<'a> Known<'a> {
         let path = files.map(|files| files.path(FileRole::Weights).map(Path::to_owned));
         Ok(Self::Gguf { path: path.transpose()?, manifest: Some(manifest), config })
     }
+}
+
+fn configured<'a>(name: &str, setup: &'a Setup) -> Option<&'a ModelConfig> {
+    let mut entries = setup.models().iter();
+    entries.find(|(known, _)| *known == name).map(|(_, model)| model)
 }
