@@ -12,12 +12,11 @@ use docent_core::{
 };
 
 /// Tokens a chat template spends on each message's frame: five in ChatML and in Llama's and Gemma's,
-/// fewer in others.
-const FRAME_TOKENS: u64 = 5;
+/// and one more where "assistant" is two tokens, as in SmolLM2's vocabulary.
+const FRAME_TOKENS: u64 = 6;
 
 /// Tokens that a chat template spends once: where the answer begins, and the date or the instructions
-/// of its own that some add. Beside SmolLM2's own count a prompt with instructions is 29 tokens too
-/// long by this, one without 7; one that seemed too short would fail its run.
+/// of its own that some add. A prompt that seemed shorter than it is would fail its run.
 const PROMPT_TOKENS: u64 = 32;
 
 /// The thread's first message may have this part of the room if others must go for it.

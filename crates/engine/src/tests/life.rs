@@ -310,7 +310,7 @@ fn a_message_too_long_for_the_model_fails_the_run_with_its_size() {
     assert_eq!(run.status, RunStatus::Failed);
     let error = run.last_error.unwrap();
     assert_eq!(error.code, RunErrorCode::InvalidPrompt);
-    assert!(error.message.contains("3005 tokens"), "{}", error.message);
+    assert!(error.message.contains("3006 tokens"), "{}", error.message);
 }
 
 #[test]
