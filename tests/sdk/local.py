@@ -86,7 +86,8 @@ def called(client):
         assistant = client.beta.assistants.create(model=model, tools=[{"type": "function", "function": function}])
         thread = client.beta.threads.create(messages=[{"role": "user", "content": "What is the weather in Rome?"}])
         runs = client.beta.threads.runs
-        run = runs.create_and_poll(thread_id=thread.id, assistant_id=assistant.id, tool_choice="required")
+        room = {"max_completion_tokens": 256}
+        run = runs.create_and_poll(thread_id=thread.id, assistant_id=assistant.id, tool_choice="required", **room)
         assert run.status == "requires_action", run
         calls = run.required_action.submit_tool_outputs.tool_calls
         assert all(json.loads(call.function.arguments)["city"] in CITIES for call in calls), calls
