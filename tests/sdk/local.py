@@ -92,7 +92,7 @@ def called(client):
         calls = run.required_action.submit_tool_outputs.tool_calls
         assert all(json.loads(call.function.arguments)["city"] in CITIES for call in calls), calls
         outputs = [{"tool_call_id": call.id, "output": "Sunny, 24 degrees."} for call in calls]
-        run = runs.submit_tool_outputs_and_poll(run.id, thread_id=thread.id, tool_outputs=outputs)
+        run = runs.submit_tool_outputs_and_poll(run_id=run.id, thread_id=thread.id, tool_outputs=outputs)
         # A required choice holds for each turn, so it may call again.
         assert run.status in ("completed", "incomplete", "requires_action"), run
 
@@ -104,10 +104,10 @@ def cancelled(client):
     with runs.stream(thread_id=thread.id, assistant_id=assistant.id, max_completion_tokens=4000) as stream:
         for event in stream:
             if event.event == "thread.message.delta":
-                run = runs.cancel(stream.current_run.id, thread_id=thread.id)
+                run = runs.cancel(run_id=stream.current_run.id, thread_id=thread.id)
                 break
     while run.status == "cancelling":
-        run = runs.retrieve(run.id, thread_id=thread.id)
+        run = runs.retrieve(run_id=run.id, thread_id=thread.id)
     assert run.status == "cancelled", run
 
 
@@ -119,7 +119,7 @@ def searched(client):
     assistant = client.beta.assistants.create(model="small", tools=[{"type": "file_search"}], tool_resources=resources)
     run, said = asked(client, assistant, "How long does the warranty last?")
     assert run.status in ("completed", "incomplete") and said.strip(), (run, said)
-    steps = client.beta.threads.runs.steps.list(run.id, thread_id=run.thread_id).data
+    steps = client.beta.threads.runs.steps.list(run_id=run.id, thread_id=run.thread_id).data
     kinds = [step.step_details.type for step in steps]
     assert sorted(kinds) == ["message_creation", "tool_calls"], kinds
 
