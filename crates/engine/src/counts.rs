@@ -2,7 +2,7 @@
 //! run, and a long thread's would cost more time than its search.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use docent_core::ChatModel;
@@ -28,9 +28,7 @@ struct Generations {
 impl TokenCounts {
     /// The length of `text` in the model's tokens.
     pub(crate) fn count(&self, model: &dyn ChatModel, text: &str) -> usize {
-        let mut hasher = self.hasher.build_hasher();
-        (model.spec().name.as_str(), text).hash(&mut hasher);
-        let key = hasher.finish();
+        let key = self.hasher.hash_one((model.spec().name.as_str(), text));
         let known = |known: &Mutex<Generations>| {
             known.lock().unwrap_or_else(PoisonError::into_inner).get(key)
         };

@@ -76,7 +76,12 @@ fn bend<S: Simd>(simd: S, gate: Gate, x: S::f32s) -> S::f32s {
             // 2 √(2/π) (x + 0.044715 x³)
             let square = simd.mul_f32s(x, x);
             let inner = simd.mul_add_e_f32s(square, simd.splat_f32s(0.044_715), one);
-            simd.mul_f32s(simd.mul_f32s(x, inner), simd.splat_f32s(1.595_769_1))
+            simd.mul_f32s(
+                simd.mul_f32s(x, inner),
+                simd.splat_f32s(
+                    2.0 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2,
+                ),
+            )
         }
     };
     let down = exp(simd, simd.sub_f32s(simd.splat_f32s(0.0), inside));

@@ -181,8 +181,13 @@ impl<'a> Keys<'a> {
     /// How much slower positions turn.
     fn stretch(&self) -> Result<f32> {
         match self.text("rope.scaling.type") {
-            None | Some("none" | "longrope") => Ok(1.0),
-            Some("linear") => Ok(self.number("rope.scaling.factor").unwrap_or(1.0)),
+            Some("none" | "longrope") => Ok(1.0),
+            // Without a type it is linear; older files have another key.
+            None | Some("linear") => {
+                let factor = self.number("rope.scaling.factor");
+                let factor = factor.or_else(|| self.number("rope.scale_linear"));
+                Ok(factor.filter(|factor| *factor != 0.0).unwrap_or(1.0))
+            }
             Some(other) => Err(Error::invalid(format!(
                 "it scales its positions by {other:?}, which is not supported; take the file \
                  without a stretched context"

@@ -109,7 +109,7 @@ fn published_templates_render_as_in_transformers_byte_for_byte() {
 #[ignore = "needs a folder of templates with their reference, named by CHAT_TEMPLATES"]
 fn other_templates_render_as_in_transformers() {
     let (same, different) = compare(Path::new(&std::env::var("CHAT_TEMPLATES").unwrap()));
-    println!("{same} same, {} different", different.len());
+    eprintln!("{same} same, {} different", different.len());
     assert!(different.is_empty(), "{}", different.join("\n\n"));
 }
 
@@ -365,6 +365,6 @@ fn speed() {
         for _ in 0..100 {
             template.render(&conversation.messages, &conversation.tools).unwrap();
         }
-        println!("{name}: loaded in {loaded:?}, rendered in {:?}", started.elapsed() / 100);
+        eprintln!("{name}: loaded in {loaded:?}, rendered in {:?}", started.elapsed() / 100);
     }
 }

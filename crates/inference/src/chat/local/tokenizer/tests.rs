@@ -243,7 +243,7 @@ fn ids_are_those_of_llama_cpp() {
             tokenizer.encode(text).unwrap() != ids
         });
         let wrong: Vec<_> = wrong.collect();
-        println!("{name}: {} texts, {} wrong, built in {loaded:?}", texts.len(), wrong.len());
+        eprintln!("{name}: {} texts, {} wrong, built in {loaded:?}", texts.len(), wrong.len());
         assert!(wrong.is_empty(), "{name}: {wrong:?}");
     }
 }
@@ -255,14 +255,14 @@ fn speed() {
     let read = metadata(Path::new(&std::env::var("GGUF").unwrap()));
     let started = Instant::now();
     let tokenizer = GgufTokenizer::from_metadata(&read).unwrap();
-    println!("{} tokens, built in {:?}", tokenizer.bytes.len(), started.elapsed());
+    eprintln!("{} tokens, built in {:?}", tokenizer.bytes.len(), started.elapsed());
     let text =
         fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ARCHITECTURE.md"));
     let text = text.unwrap().repeat(20);
     let started = Instant::now();
     let tokens = tokenizer.encode(&text).unwrap().len();
     let seconds = started.elapsed().as_secs_f64();
-    println!(
+    eprintln!(
         "{tokens} tokens, {:.0} tokens/s, {:.1} MB/s",
         tokens as f64 / seconds,
         text.len() as f64 / seconds / 1e6
