@@ -3,13 +3,17 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use docent::inference::{ModelConfig, ModelsConfig, RemoteConfig};
-use docent::{AskOptions, Library, Message, MessageStatus, Run, RunErrorCode, RunEvent, RunStatus};
+use docent::{
+    AskOptions, ErrorKind, Library, Message, MessageStatus, Run, RunErrorCode, RunEvent, RunStatus,
+};
 
 use crate::support::Home;
 
@@ -20,6 +24,8 @@ enum Way {
     Answer(&'static str),
     /// Answers with these bytes and says nothing more.
     Stall(&'static str),
+    /// Answers with these bytes, and ends the answer half a second later.
+    Slow(&'static str),
     /// Answers with these bytes, then goes on with a comment now and then, for ever.
     Murmur(&'static str),
 }
@@ -70,7 +76,7 @@ impl Upstream {
 
 fn serve(mut connection: TcpStream, way: Way) {
     read_request(&mut connection);
-    let (Way::Answer(bytes) | Way::Stall(bytes) | Way::Murmur(bytes)) = way;
+    let (Way::Answer(bytes) | Way::Stall(bytes) | Way::Slow(bytes) | Way::Murmur(bytes)) = way;
     let _ = connection.write_all(bytes.replace('\u{fffd}', "").as_bytes());
     match way {
         // Half a character, which no text literal can hold.
@@ -79,6 +85,10 @@ fn serve(mut connection: TcpStream, way: Way) {
         }
         Way::Answer(_) => {}
         Way::Stall(_) => drop(connection.read(&mut [0; 1])),
+        Way::Slow(_) => {
+            thread::sleep(Duration::from_millis(500));
+            let _ = connection.write_all(STOP.as_bytes());
+        }
         Way::Murmur(_) => {
             while connection.write_all(b": still here\n\n").is_ok() {
                 thread::sleep(Duration::from_millis(50));
@@ -137,6 +147,8 @@ fn ask(library: &Library, mut look: impl FnMut(&RunEvent)) -> Ended {
 
 const BEGUN: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
     data: {\"choices\":[{\"delta\":{\"content\":\"Because \"}}]}\n\n";
+const STOP: &str =
+    "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 const HEAD: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 
@@ -274,5 +286,81 @@ fn another_model_answers_where_the_first_cannot_and_nothing_was_shown() {
         assert_eq!(ended.run.status, status, "{}", ended.reason());
         let expected = (status == RunStatus::Completed).then(|| "quoting".to_owned());
         assert_eq!(answered_by, expected);
+    }
+}
+
+/// A disk of a few megabytes, if whoever runs this may mount one.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: PathBuf) -> Option<Self> {
+        fs_err::create_dir_all(&at).unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=6m", "tmpfs"];
+        let mounted = Command::new("mount").args(mount).arg(&at).status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(at))
+    }
+
+    /// Writes until nothing more fits.
+    fn fill(&self) {
+        let mut file = fs_err::File::create(self.0.join("filler")).unwrap();
+        for size in [1 << 16, 1 << 9, 1] {
+            while file.write_all(&vec![7; size]).is_ok() {}
+        }
+    }
+
+    fn free(&self) {
+        fs_err::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_run_on_a_full_disk_ends_once_there_is_room_and_nothing_acknowledged_is_lost() {
+    let (home, upstream) = (Home::new(), Upstream::start(Way::Slow(BEGUN)));
+    let Some(disk) = Disk::mount(home.library()) else {
+        eprintln!("NOT TESTED: a disk of its own needs root");
+        return;
+    };
+    let library = upstream.library(&home);
+    let before = ask(&library, |_| {});
+    assert_eq!(before.run.status, RunStatus::Completed, "{}", before.reason());
+
+    disk.fill();
+    let refused = library.ask("Why?", AskOptions::default()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+    disk.free();
+
+    // Full while the answer comes.
+    let asked = library.ask("Why?", AskOptions::default()).unwrap();
+    let (thread, mut run) = (asked.thread, None);
+    for event in asked.events {
+        match event {
+            RunEvent::Run(now) => run = Some(now),
+            RunEvent::MessageDelta { .. } => disk.fill(),
+            _ => {}
+        }
+    }
+    disk.free();
+    // Whether the end found room or not: the next opening takes up what was left.
+    drop(library);
+    let library = upstream.library(&home);
+    let (id, until) = (run.unwrap().id, Instant::now() + Duration::from_secs(60));
+    let status = loop {
+        let status = library.engine().run(id).unwrap().status;
+        if status.is_terminal() || Instant::now() > until {
+            break status;
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert!(matches!(status, RunStatus::Completed | RunStatus::Failed), "{status}");
+    for thread in [thread, before.run.thread] {
+        let options = AskOptions { thread: Some(thread), ..AskOptions::default() };
+        let again = library.ask("And now?", options).unwrap().finish().unwrap();
+        assert_eq!(again.text(), "Because ");
     }
 }
