@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
+use std::ops::Range;
 
 use candle_core::Device;
 use candle_core::quantized::gguf_file::Content;
@@ -39,9 +40,10 @@ pub(super) fn load<R: Read + Seek>(
     machine.int8 &= precision == Precision::Fast;
     let left = content.tensor_infos.keys().map(String::as_str).collect();
     let mut tensors = Tensors { content, file, left, precision };
-    let embedding = tensors.linear("token_embd.weight", None, None, shape.dims)?;
+    let words = tensors.rows_of("token_embd.weight")?;
+    let embedding = tensors.linear("token_embd.weight", words, 0..words, None, shape.dims)?;
     let output = match tensors.has("output.weight") {
-        true => Some(tensors.linear("output.weight", None, None, shape.dims)?),
+        true => Some(tensors.linear("output.weight", words, 0..words, None, shape.dims)?),
         false => None,
     };
     let ropes = tensors.ropes(&shape, context)?;
@@ -94,23 +96,30 @@ impl<R: Read + Seek> Tensors<'_, R> {
         self.has(name).then(|| self.numbers(name, len)).transpose()
     }
 
-    /// The weights of a layer of `inputs`: `part` of the tensor's outputs, or all, with the bias
-    /// if there is one.
+    /// How many rows a matrix has.
+    fn rows_of(&self, name: &str) -> Result<usize> {
+        match self.content.tensor_infos.get(name).map(|info| info.shape.dims()) {
+            Some(&[rows, _]) => Ok(rows),
+            Some(_) => Err(Error::corrupt(format!("{name} is no matrix"))),
+            None => Err(Error::corrupt(format!("it has no tensor {name}"))),
+        }
+    }
+
+    /// The weights of a layer of `inputs`: `part` of the tensor's `outputs`, with the bias if there
+    /// is one.
     fn linear(
         &mut self,
         name: &str,
-        part: Option<std::ops::Range<usize>>,
+        outputs: usize,
+        part: Range<usize>,
         bias: Option<&[f32]>,
         inputs: usize,
     ) -> Result<Weights> {
         let tensor = self.tensor(name)?;
-        let &[outputs, found] = tensor.shape().dims() else {
-            return Err(Error::corrupt(format!("{name} is no matrix")));
-        };
-        let part = part.unwrap_or(0..outputs);
-        if found != inputs || part.end > outputs {
+        if tensor.shape().dims() != [outputs, inputs] {
             return Err(Error::corrupt(format!(
-                "{name} is {outputs} x {found}, which does not fit"
+                "{name} is {:?}, not {outputs} x {inputs}",
+                tensor.shape().dims()
             )));
         }
         let nothing = vec![0.0; part.len()];
@@ -154,11 +163,17 @@ impl<R: Read + Seek> Tensors<'_, R> {
             qkv: self.qkv(&name(""), dims, sizes)?,
             query_norm: norms(self, "attn_q_norm.weight", head)?,
             key_norm: norms(self, "attn_k_norm.weight", head)?,
-            attention_output: self.linear(&name("attn_output.weight"), None, None, sizes[0])?,
+            attention_output: self.linear(
+                &name("attn_output.weight"),
+                dims,
+                0..dims,
+                None,
+                sizes[0],
+            )?,
             after_attention: norms(self, "post_attention_norm.weight", dims)?,
             feed_norm: self.numbers(&name("ffn_norm.weight"), dims)?,
             gate_up: self.gate_up(shape, &name(""))?,
-            down: self.linear(&name("ffn_down.weight"), None, None, shape.wide)?,
+            down: self.linear(&name("ffn_down.weight"), dims, 0..dims, None, shape.wide)?,
             after_feed: norms(self, "post_ffw_norm.weight", dims)?,
             gate: if shape.family == Family::Gemma3 { Gate::GeluTanh } else { Gate::Silu },
         })
@@ -171,7 +186,7 @@ impl<R: Read + Seek> Tensors<'_, R> {
             let bias = self.optional(&format!("{prefix}attn_qkv.bias"), q + k + v)?;
             let parts = [0..q, q..q + k, q + k..q + k + v].map(|part| {
                 let bias = bias.as_ref().map(|bias| &bias[part.clone()]);
-                self.linear(&joint, Some(part), bias, dims)
+                self.linear(&joint, q + k + v, part, bias, dims)
             });
             let [q, k, v] = parts;
             return Ok([q?, k?, v?]);
@@ -179,7 +194,7 @@ impl<R: Read + Seek> Tensors<'_, R> {
         let [q, k, v] = [("attn_q", q), ("attn_k", k), ("attn_v", v)].map(|(part, outputs)| {
             let bias = self.optional(&format!("{prefix}{part}.bias"), outputs)?;
             let name = format!("{prefix}{part}.weight");
-            self.linear(&name, Some(0..outputs), bias.as_deref(), dims)
+            self.linear(&name, outputs, 0..outputs, bias.as_deref(), dims)
         });
         Ok([q?, k?, v?])
     }
@@ -188,11 +203,11 @@ impl<R: Read + Seek> Tensors<'_, R> {
         let (gate, up) = (format!("{prefix}ffn_gate.weight"), format!("{prefix}ffn_up.weight"));
         let (dims, wide) = (shape.dims, shape.wide);
         if self.has(&gate) {
-            let gate = self.linear(&gate, Some(0..wide), None, dims)?;
-            return Ok([gate, self.linear(&up, Some(0..wide), None, dims)?]);
+            let gate = self.linear(&gate, wide, 0..wide, None, dims)?;
+            return Ok([gate, self.linear(&up, wide, 0..wide, None, dims)?]);
         }
-        let gate = self.linear(&up, Some(0..wide), None, dims)?;
-        Ok([gate, self.linear(&up, Some(wide..2 * wide), None, dims)?])
+        let gate = self.linear(&up, 2 * wide, 0..wide, None, dims)?;
+        Ok([gate, self.linear(&up, 2 * wide, wide..2 * wide, None, dims)?])
     }
 
     /// How positions turn in layers that see all, and in those that see a window.

@@ -127,24 +127,59 @@ fn a_fork_leaves_its_origin_as_it_was() {
 
 /// A copy of a model with its matrices in `dtype`.
 fn requantised(name: &str, dtype: GgmlDType, path: &Path) {
+    changed(name, path, |_, tensor| {
+        let whole = tensor.shape().dims().last().unwrap().is_multiple_of(dtype.block_size());
+        match tensor.rank() {
+            2 if whole => {
+                QTensor::quantize(&tensor.dequantize(&Device::Cpu).unwrap(), dtype).unwrap()
+            }
+            _ => tensor,
+        }
+    });
+}
+
+/// A copy of a model with some of its tensors changed; their names.
+fn changed(name: &str, path: &Path, change: impl Fn(&str, QTensor) -> QTensor) -> Vec<String> {
     let mut file = BufReader::new(fs_err::File::open(fixture(name)).unwrap());
     let content = Content::read(&mut file).unwrap();
     let mut tensors = Vec::new();
     for name in content.tensor_infos.keys() {
         let tensor = content.tensor(&mut file, name, &Device::Cpu).unwrap();
-        let whole = tensor.shape().dims().last().unwrap().is_multiple_of(dtype.block_size());
-        let tensor = match tensor.rank() {
-            2 if whole => {
-                QTensor::quantize(&tensor.dequantize(&Device::Cpu).unwrap(), dtype).unwrap()
-            }
-            _ => tensor,
-        };
-        tensors.push((name.as_str(), tensor));
+        tensors.push((name.as_str(), change(name, tensor)));
     }
     let keys: Vec<_> = content.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
     let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
     let mut out = fs_err::File::create(path).unwrap();
     gguf_file::write(&mut out, &keys, &tensors).unwrap();
+    content.tensor_infos.keys().cloned().collect()
+}
+
+#[test]
+fn a_tensor_with_more_rows_or_columns_than_it_should_have_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.gguf");
+    for file in ["llama.gguf", "phi4-mini.gguf", "gemma3.gguf"] {
+        for name in changed(file, &path, |_, tensor| tensor) {
+            for axis in [0, 1] {
+                changed(file, &path, |of, tensor| {
+                    let values = tensor.dequantize(&Device::Cpu).unwrap();
+                    let longer = (of == name && axis < values.rank())
+                        .then(|| candle_core::Tensor::cat(&[&values, &values], axis).unwrap());
+                    longer.map_or(tensor, |longer| {
+                        QTensor::quantize(&longer, GgmlDType::F32).unwrap()
+                    })
+                });
+                let mut reader = BufReader::new(fs_err::File::open(&path).unwrap());
+                let content = Content::read(&mut reader).unwrap();
+                let loaded = Decoder::load(&content, &mut reader, CONTEXT, Precision::Fast);
+                // A longer vocabulary is a vocabulary, where the output is made of it as well; a
+                // vector has one axis.
+                let is_fine = name == "token_embd.weight" && axis == 0 && file != "llama.gguf";
+                let is_vector = content.tensor_infos[&name].shape.rank() == 1 && axis == 1;
+                assert_eq!(loaded.is_ok(), is_fine || is_vector, "{file}: {name}, axis {axis}");
+            }
+        }
+    }
 }
 
 #[test]
