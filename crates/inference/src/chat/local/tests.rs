@@ -141,6 +141,30 @@ fn a_prompt_read_in_pieces_is_the_same_prompt() {
     }
 }
 
+/// What a token of `tokens` costs on average, in nats, when each is read alone.
+fn surprise(model: &Local, tokens: &[u32]) -> f32 {
+    let mut reader = model.engine.begin(&[]);
+    let costs = tokens.windows(2).map(|pair| {
+        let scores = reader.forward(&pair[..1]).unwrap();
+        let greatest = scores.iter().copied().fold(f32::MIN, f32::max);
+        let sum: f32 = scores.iter().map(|score| (score - greatest).exp()).sum();
+        greatest + sum.ln() - scores[pair[1] as usize]
+    });
+    costs.sum::<f32>() / (tokens.len() - 1) as f32
+}
+
+/// Activations in 8 bits, with a scale for each 32 numbers, cost next to nothing in perplexity.
+#[test]
+fn a_text_is_no_more_surprising_in_8_bits_than_in_f32() {
+    let (Some(model), Some(precise)) = (model(), precise()) else { return };
+    let text = include_str!("../../../../../docs/handbook/handbook.en.typ");
+    let text = &text[text.find("= What Docent is").unwrap()..];
+    let tokens = &model.tokenizer.encode(text).unwrap()[..400];
+    let [fast, exact] = [model, &precise].map(|model| surprise(model, tokens));
+    eprintln!("perplexity {:.3} in 8 bits, {:.3} in f32", fast.exp(), exact.exp());
+    assert!((fast - exact).abs() < 0.02, "{fast} beside {exact}");
+}
+
 #[test]
 fn what_was_read_is_not_read_again() {
     let Some(path) = weights() else { return };
