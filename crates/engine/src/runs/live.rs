@@ -124,15 +124,23 @@ impl LiveRuns {
     pub(crate) fn publish(&self, live: &Arc<LiveRun>, events: Vec<RunEvent>) {
         let ends = events.last().is_some_and(RunEvent::is_last);
         events.iter().for_each(|event| self.tally.note(event));
+        if ends {
+            // Before anybody hears of it: who follows an ended run is told what the store says.
+            self.forget(live);
+        }
         live.channel.push_all(events);
         if ends {
-            self.close(live);
+            live.channel.close();
         }
     }
 
     /// Ends the run's streams and forgets it, unless it was begun anew since.
     pub(crate) fn close(&self, live: &Arc<LiveRun>) {
         live.channel.close();
+        self.forget(live);
+    }
+
+    fn forget(&self, live: &Arc<LiveRun>) {
         let mut map = self.lock();
         if map.get(&live.id).is_some_and(|present| Arc::ptr_eq(present, live)) {
             map.remove(&live.id);
