@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use docent::inference::{ModelConfig, ModelsConfig, RemoteConfig};
+use docent::inference::{LocalConfig, ModelConfig, ModelsConfig, RemoteConfig};
 use docent::{
     AskOptions, ErrorKind, Library, Message, MessageStatus, Run, RunErrorCode, RunEvent, RunStatus,
 };
@@ -363,4 +363,21 @@ fn a_run_on_a_full_disk_ends_once_there_is_room_and_nothing_acknowledged_is_lost
         let again = library.ask("And now?", options).unwrap().finish().unwrap();
         assert_eq!(again.text(), "Because ");
     }
+}
+
+#[test]
+fn another_model_answers_where_the_weights_of_the_first_are_not_here() {
+    let home = Home::new();
+    let mut models = ModelsConfig::empty();
+    models.insert("quoting", ModelConfig::Extractive);
+    let missing = LocalConfig {
+        path: Some(home.dir.path().join("missing.gguf")),
+        fallback: vec!["quoting".into()],
+        ..LocalConfig::default()
+    };
+    models.insert("default", ModelConfig::Local(missing));
+    let library =
+        Library::builder(home.library()).without_embedder().models(models).open().unwrap();
+    let ended = ask(&library, |_| {});
+    assert_eq!(ended.run.status, RunStatus::Completed, "{}", ended.reason());
 }

@@ -97,7 +97,8 @@ pub struct LocalConfig {
     /// spared.
     #[serde(default)]
     pub repetition_penalty: Option<f32>,
-    /// The models that a run asks instead, in order, when this one cannot be run now.
+    /// The models that a run asks instead, in order, when this one is not here to be loaded. Their
+    /// own lists are not followed.
     #[serde(default)]
     pub fallback: Vec<String>,
 }
@@ -361,6 +362,10 @@ impl RemoteConfig {
 }
 
 impl LocalConfig {
+    /// How many tokens of prompt and answer are taken where nothing is said of it: keys and values
+    /// take memory.
+    pub const USUAL_CONTEXT_TOKENS: usize = 8192;
+
     fn checked(mut self, base: &Path) -> Result<Self> {
         if self.path.is_some() == self.model.is_some() {
             return Err(Error::invalid(
@@ -443,6 +448,15 @@ mod tests {
                 ("small", &ModelConfig::Local(local)),
             ]
         );
+    }
+
+    #[test]
+    fn a_fallback_is_another_entry() {
+        let text = "[models.a]\nbackend = \"local\"\npath = \"x\"\nfallback = [\"b\"]\n\
+                    [models.b]\nbackend = \"extractive\"";
+        let config = ModelsConfig::parse(text, Path::new("")).unwrap();
+        let fallbacks: Vec<&[String]> = config.iter().map(|(_, model)| model.fallback()).collect();
+        assert_eq!(fallbacks, [&["b".to_owned()][..], &[]]);
     }
 
     #[test]

@@ -141,8 +141,9 @@ impl Info {
         self.file = Some(path.display().to_string());
         self.bytes = Some(gguf.file_bytes);
         let trained = gguf.context_tokens;
-        let wanted = config.and_then(|config| config.context_tokens).map(|tokens| tokens as u64);
-        self.context_tokens = [trained, wanted].into_iter().flatten().min();
+        let wanted = config.and_then(|config| config.context_tokens);
+        let taken = wanted.unwrap_or(LocalConfig::USUAL_CONTEXT_TOKENS) as u64;
+        self.context_tokens = Some(trained.map_or(taken, |trained| trained.min(taken)));
         self.memory_bytes = self.context_tokens.map(|tokens| gguf.memory.bytes_for(tokens));
         self.license = self.license.take().or_else(|| gguf.license.clone());
         self.note = refused
@@ -173,7 +174,12 @@ impl Info {
         if let Some(gguf) = &self.gguf {
             gguf_lines(gguf).into_iter().for_each(|(what, text)| say(what, Some(text)));
         }
-        say("context", self.context_tokens.map(|tokens| format!("{tokens} tokens")));
+        let trained = self.gguf.as_ref().and_then(|gguf| gguf.context_tokens);
+        let trained = trained.filter(|trained| Some(*trained) != self.context_tokens);
+        let trained = trained.map_or(String::new(), |tokens| {
+            format!(" of the {tokens} it was trained for (context_tokens)")
+        });
+        say("context", self.context_tokens.map(|tokens| format!("{tokens} tokens{trained}")));
         say("memory", self.memory());
         say("profile", self.profile.map(|profile| self.profile_line(profile)));
         say("vectors", self.embedder.as_ref().map(embedder_line));

@@ -105,9 +105,8 @@ pub(crate) struct Scene {
 
 impl Worker {
     fn drive(&self) -> Result<(), Halt> {
-        let mut model = self.inner.models.chat_model(&self.run.model)?;
-        let mut asked = self.run.model.clone();
-        let mut instead = self.inner.models.fallbacks(&asked).into_iter();
+        let mut instead = self.inner.models.fallbacks(&self.run.model).into_iter();
+        let (mut asked, mut model) = self.first_model(&mut instead)?;
         attachments::settle(self)?;
         loop {
             self.check_stopped()?;
@@ -134,6 +133,21 @@ impl Worker {
         }
     }
 
+    /// The model that was asked for; another where it is not here to be loaded.
+    fn first_model(
+        &self,
+        instead: &mut impl Iterator<Item = String>,
+    ) -> Result<(String, Arc<dyn ChatModel>)> {
+        let name = &self.run.model;
+        match self.inner.models.chat_model(name) {
+            Ok(model) => Ok((name.clone(), model)),
+            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::NotFound) => {
+                self.another_model(&error, instead).ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The model to ask instead of one that cannot answer now, and its name.
     fn next_model(
         &self,
@@ -141,11 +155,15 @@ impl Worker {
         instead: &mut impl Iterator<Item = String>,
     ) -> Option<(String, Arc<dyn ChatModel>)> {
         let Cause::Error(error) = &halt.cause else { return None };
-        if !halt.before_any
-            || !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Overloaded)
-        {
-            return None;
-        }
+        let may_pass = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Overloaded);
+        (halt.before_any && may_pass).then(|| self.another_model(error, instead))?
+    }
+
+    fn another_model(
+        &self,
+        error: &Error,
+        instead: &mut impl Iterator<Item = String>,
+    ) -> Option<(String, Arc<dyn ChatModel>)> {
         instead.find_map(|name| {
             tracing::warn!(run = %self.run.id, %error, instead = name, "a chat model failed");
             match self.inner.models.chat_model(&name) {

@@ -45,8 +45,6 @@ use self::tokenizer::GgufTokenizer;
 use super::tokens::estimate;
 use crate::LocalConfig;
 
-/// Contexts are no longer than these without being asked to: their keys and values take memory.
-const DEFAULT_CONTEXT_TOKENS: usize = 8192;
 const DEFAULT_OUTPUT_TOKENS: usize = 512;
 const DEFAULT_PREFIX_CACHE_MB: usize = 512;
 
@@ -105,7 +103,7 @@ impl Local {
         };
         let shape = file.shape()?;
         let wanted = config.context_tokens;
-        let usual = DEFAULT_CONTEXT_TOKENS.min(shape.original_context);
+        let usual = LocalConfig::USUAL_CONTEXT_TOKENS.min(shape.original_context);
         let context_tokens = wanted.unwrap_or(usual).min(shape.context);
         let decoder = file.decoder(context_tokens, weights)?;
         let output = config.max_output_tokens.unwrap_or(DEFAULT_OUTPUT_TOKENS);

@@ -314,21 +314,23 @@ impl ChatModel for Remote {
         on_delta: &mut dyn FnMut(ChatDelta) -> ControlFlow<()>,
     ) -> Result<ChatReply> {
         let _span = info_span!("model.chat", model = self.spec.name).entered();
-        if let Some(wait) = self.breaker.wait(Instant::now()) {
+        if let Some((wait, reason)) = self.breaker.wait(Instant::now()) {
             let (url, seconds) = (&self.shown_url, wait.as_secs() + 1);
             return Err(Error::unavailable(format!(
-                "{url} failed several times in a row and is asked again in {seconds} seconds"
+                "{url} failed several times in a row and is asked again in {seconds} seconds; \
+                 the last time: {reason}"
             )));
         }
         let reply = self.chat_with_retries(request, on_delta);
+        let reply = reply.map_err(|error| self.without_key(error));
         match &reply {
             // An endpoint that refuses a request is there.
             Err(error) if error.kind() != ErrorKind::Invalid => {
-                self.breaker.failed(Instant::now());
+                self.breaker.failed(Instant::now(), error.to_string());
             }
             _ => self.breaker.answered(),
         }
-        reply.map_err(|error| self.without_key(error))
+        reply
     }
 }
 

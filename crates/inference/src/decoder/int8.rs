@@ -38,12 +38,18 @@ const ROUNDER: f32 = 12_582_912.0;
 /// cache.
 const BAND_BYTES: usize = 1 << 19;
 
-/// Whether this processor has the instructions.
-pub(super) fn available() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512vnni")
+/// That this processor has the instructions: only [`detect`](Self::detect) makes one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vnni(());
+
+impl Vnni {
+    pub(super) fn detect() -> Option<Self> {
+        let has_all = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni");
+        has_all.then_some(Self(()))
+    }
 }
 
 /// A block of `R` rows.
@@ -71,13 +77,13 @@ pub(super) struct Activations {
 
 impl Activations {
     /// Takes `rows`, row-major, of `dims` numbers each.
-    pub(super) fn pack(&mut self, rows: &[f32], dims: usize) {
+    pub(super) fn pack(&mut self, _: Vnni, rows: &[f32], dims: usize) {
         self.blocks = dims / BLOCK;
         let whole = rows.len() / dims / GROUP * GROUP;
         let (grouped, singles) = rows.split_at(whole * dims);
         self.groups.resize(whole / GROUP * self.blocks, Rows::NOTHING);
         self.singles.resize(singles.len() / dims * self.blocks, Rows::NOTHING);
-        // SAFETY: whoever packs asked `available`.
+        // SAFETY: there is a `Vnni`, so the features were seen.
         unsafe {
             pack(grouped, self.blocks, &mut self.groups);
             pack(singles, self.blocks, &mut self.singles);
@@ -87,13 +93,14 @@ impl Activations {
 
 /// Every row times the columns of `panels`, which are numbered from 0 in `place`.
 pub(super) fn multiply(
+    _: Vnni,
     activations: &Activations,
     codes: &Codes,
     panels: Range<usize>,
     place: &mut Place<'_>,
 ) {
     let form = codes.form();
-    // SAFETY: codes are packed for this product only where `available` said so.
+    // SAFETY: there is a `Vnni`, so the features were seen.
     unsafe {
         match (form.bits, form.halves, form.minima) {
             (4, _, false) => run::<false, false, false>(activations, codes, panels, place),

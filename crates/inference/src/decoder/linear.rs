@@ -10,7 +10,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::codes::BLOCK;
-use super::int8;
+use super::int8::{self, Vnni};
 use super::packed::{COLUMNS, Weights};
 use crate::bert::aligned::AlignedBuffer;
 use crate::bert::matmul::{add_tile, panel_width, tile_rows};
@@ -22,13 +22,13 @@ const ROWS_TO_DIVIDE: usize = 24;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Machine {
     pub(super) arch: Arch,
-    /// Whether quantised weights are multiplied in 8 bits.
-    pub(super) int8: bool,
+    /// Quantised weights are multiplied in 8 bits where there is this.
+    pub(super) int8: Option<Vnni>,
 }
 
 impl Machine {
     pub(super) fn detect() -> Self {
-        Self { arch: Arch::new(), int8: int8::available() }
+        Self { arch: Arch::new(), int8: Vnni::detect() }
     }
 }
 
@@ -186,15 +186,15 @@ impl Input {
         weights: impl Iterator<Item = &'a Weights>,
     ) {
         (self.rows, self.dims) = (rows.len() / dims, dims);
-        let (mut int8, mut plain) = (false, false);
+        let (mut int8, mut plain) = (None, false);
         for weights in weights {
             match weights {
-                Weights::Codes(_) if machine.int8 => int8 = true,
+                Weights::Codes(_) if machine.int8.is_some() => int8 = machine.int8,
                 _ => plain = true,
             }
         }
-        if int8 {
-            self.int8.pack(rows, dims);
+        if let Some(vnni) = int8 {
+            self.int8.pack(vnni, rows, dims);
         }
         if plain {
             self.plain.clear();
@@ -212,9 +212,9 @@ fn run(
     mut place: Place<'_>,
     panel: &mut AlignedBuffer,
 ) {
-    match weights {
-        Weights::Codes(codes) if machine.int8 => {
-            int8::multiply(&input.int8, codes, panels, &mut place);
+    match (weights, machine.int8) {
+        (Weights::Codes(codes), Some(vnni)) => {
+            int8::multiply(vnni, &input.int8, codes, panels, &mut place);
         }
         _ => machine.arch.dispatch(InF32 { input, weights, panels, place, panel }),
     }
@@ -420,12 +420,16 @@ mod tests {
                     })
                     .collect();
                 let best = Machine::detect();
-                for machine in [best, Machine { int8: false, ..best }] {
+                for machine in [best, Machine { int8: None, ..best }] {
                     let found = product(machine, &weights, &rows);
                     let off = found.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).powi(2));
                     let size: f64 = expected.iter().map(|value| value.powi(2)).sum();
                     let off = (off.sum::<f64>() / size).sqrt();
-                    let most = if machine.int8 && Form::of(dtype).is_some() { 8e-3 } else { 1e-6 };
+                    let most = if machine.int8.is_some() && Form::of(dtype).is_some() {
+                        8e-3
+                    } else {
+                        1e-6
+                    };
                     assert!(off < most, "{dtype:?}, {count} rows, {machine:?}: {off}");
                 }
             }

@@ -37,7 +37,7 @@ pub(super) fn load<R: Read + Seek>(
 ) -> Result<Decoder> {
     let shape = Shape::read(content)?;
     let mut machine = Machine::detect();
-    machine.int8 &= precision == Precision::Fast;
+    machine.int8 = machine.int8.filter(|_| precision == Precision::Fast);
     let left = content.tensor_infos.keys().map(String::as_str).collect();
     let mut tensors = Tensors { content, file, left, precision };
     let words = tensors.rows_of("token_embd.weight")?;

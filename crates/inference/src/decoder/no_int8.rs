@@ -5,9 +5,14 @@ use std::ops::Range;
 use super::linear::Place;
 use super::packed::Codes;
 
-/// Whether this processor has the instructions.
-pub(super) fn available() -> bool {
-    false
+/// That this processor has the instructions, which none of these has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Vnni {}
+
+impl Vnni {
+    pub(super) fn detect() -> Option<Self> {
+        None
+    }
 }
 
 /// Rows in 8 bits, of which there are none.
@@ -15,8 +20,12 @@ pub(super) fn available() -> bool {
 pub(super) struct Activations;
 
 impl Activations {
-    pub(super) fn pack(&mut self, _: &[f32], _: usize) {}
+    pub(super) fn pack(&mut self, vnni: Vnni, _: &[f32], _: usize) {
+        match vnni {}
+    }
 }
 
-/// Never called where it is not [`available`].
-pub(super) fn multiply(_: &Activations, _: &Codes, _: Range<usize>, _: &mut Place<'_>) {}
+/// Never called, as there is no [`Vnni`].
+pub(super) fn multiply(vnni: Vnni, _: &Activations, _: &Codes, _: Range<usize>, _: &mut Place<'_>) {
+    match vnni {}
+}

@@ -1,7 +1,8 @@
 //! The answering loop: tokens in, scores out, one token chosen, and again.
 //!
-//! It knows no engine and no file. What it needs of a model is a [`Network`] and a [`Vocabulary`]; where a grammar holds the answer, tokens that must follow are not chosen
-//! but fed together as one piece.
+//! It knows no engine and no file. What it needs of a model is a [`Network`] and a [`Vocabulary`];
+//! where a grammar holds the answer, tokens that must follow are not chosen but fed together as one
+//! piece.
 
 use std::ops::ControlFlow;
 

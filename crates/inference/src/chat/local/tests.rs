@@ -274,7 +274,7 @@ fn breaking_off_works_while_reading_and_while_writing() {
 #[test]
 fn a_prompt_longer_than_the_window_is_refused_before_reading() {
     let Some(model) = model() else { return };
-    let long = user(&"word ".repeat(DEFAULT_CONTEXT_TOKENS));
+    let long = user(&"word ".repeat(LocalConfig::USUAL_CONTEXT_TOKENS));
     let request = ChatRequest { messages: &long, ..ChatRequest::default() };
     let error = model.chat(&request, &mut |_| panic!("nothing is read")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);

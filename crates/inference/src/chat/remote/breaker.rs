@@ -15,16 +15,17 @@ pub(super) struct Breaker(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
+    reason: String,
     closed_until: Option<Instant>,
 }
 
 impl Breaker {
-    /// How long the endpoint is left alone still; none lets the call through.
-    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+    /// How long the endpoint is left alone still, and why; none lets the call through.
+    pub(super) fn wait(&self, now: Instant) -> Option<(Duration, String)> {
         let mut state = self.lock();
         let until = state.closed_until?;
         if now < until {
-            return Some(until - now);
+            return Some((until - now, state.reason.clone()));
         }
         state.closed_until = Some(now + PAUSE);
         None
@@ -34,9 +35,10 @@ impl Breaker {
         *self.lock() = State::default();
     }
 
-    pub(super) fn failed(&self, now: Instant) {
+    pub(super) fn failed(&self, now: Instant, reason: String) {
         let mut state = self.lock();
         state.failures = state.failures.saturating_add(1);
+        state.reason = reason;
         if state.failures >= FAILURES {
             state.closed_until = Some(now + PAUSE);
         }
@@ -54,21 +56,22 @@ mod tests {
     #[test]
     fn after_some_failures_one_call_tries_at_a_time_until_one_is_answered() {
         let (breaker, start) = (Breaker::default(), Instant::now());
+        let wait = |at| breaker.wait(at).map(|(wait, reason)| (wait, reason == "ill"));
         for _ in 0..FAILURES {
-            assert_eq!(breaker.wait(start), None);
-            breaker.failed(start);
+            assert_eq!(wait(start), None);
+            breaker.failed(start, "ill".into());
         }
         let second = Duration::from_secs(1);
-        assert_eq!(breaker.wait(start + second), Some(PAUSE - second));
+        assert_eq!(wait(start + second), Some((PAUSE - second, true)));
         let later = start + PAUSE;
-        assert_eq!(breaker.wait(later), None);
-        assert_eq!(breaker.wait(later), Some(PAUSE), "another tries meanwhile");
-        breaker.failed(later);
-        assert_eq!(breaker.wait(later + second), Some(PAUSE - second));
-        assert_eq!(breaker.wait(later + PAUSE), None);
+        assert_eq!(wait(later), None);
+        assert_eq!(wait(later), Some((PAUSE, true)), "another tries meanwhile");
+        breaker.failed(later, "ill".into());
+        assert_eq!(wait(later + second), Some((PAUSE - second, true)));
+        assert_eq!(wait(later + PAUSE), None);
         breaker.answered();
-        assert_eq!(breaker.wait(later + PAUSE), None);
-        breaker.failed(later + PAUSE);
-        assert_eq!(breaker.wait(later + PAUSE), None, "counted anew");
+        assert_eq!(wait(later + PAUSE), None);
+        breaker.failed(later + PAUSE, "ill".into());
+        assert_eq!(wait(later + PAUSE), None, "counted anew");
     }
 }
